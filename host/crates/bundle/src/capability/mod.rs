@@ -1,0 +1,16 @@
+//! What a skill may do: asked for by its manifest, bounded by its publisher's ceiling, granted by the
+//! operator's policy. Pure data and pure rules; enforcing them is the runtime's work.
+//!
+//! `effective rights = manifest ∩ ceiling ∩ policy`. Nothing is granted by default.
+
+mod budgets;
+mod policy;
+mod request;
+mod resolve;
+
+pub use budgets::{BudgetLimits, Budgets};
+pub use policy::{
+    CacheGrant, CommandGrant, Confinement, FsGrant, HttpGrant, NetGrant, NetProtocol, Policy, SecretGrant, SkillPolicy,
+};
+pub use request::{Access, FsRequest, NetRequest, Request};
+pub use resolve::{Decision, Grants, Verdict, resolve};

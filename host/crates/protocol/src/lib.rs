@@ -1,0 +1,46 @@
+//! What goes over the wire between a nexus, its spores and its callers: ids, swarm messages, REST types,
+//! events, error codes, and the state machine of both ends of a link. No I/O, no clock, no randomness of
+//! its own beyond making ids.
+
+mod error;
+mod event;
+mod frame;
+mod ids;
+mod message;
+mod node;
+mod rest;
+mod time;
+
+pub use error::{CallError, ErrorCode};
+pub use event::Event;
+pub use frame::{FrameError, MAX_FRAME_BYTES, decode_from_nexus, decode_from_spore, encode};
+pub use ids::{InvalidId, NodeId, RequestId};
+pub use message::{
+    Body, Cancel, Disconnect, ErrorReport, ExecuteSkill, FromNexus, FromSpore, Handshake, Heartbeat, Progress,
+    ProgressUpdate, Response, StatusUpdate, Welcome,
+};
+pub use node::{Capabilities, NodeView, Requirements};
+pub use rest::{ExecuteAnswer, ExecuteRequest, NodeAnswer, NodeList};
+pub use time::Timestamp;
+
+/// Version of the swarm protocol our own peers speak; a peer without the field speaks 1.
+pub const PROTOCOL_VERSION: u32 = 2;
+
+/// Close codes of `/ws/nodes`.
+pub mod close {
+    /// Wrong token (RFC 6455: policy violation).
+    pub const POLICY: u16 = 1008;
+    /// The node role is off, or a frame of a kind that is not taken (RFC 6455: unsupported data).
+    pub const UNSUPPORTED: u16 = 1003;
+    /// A frame over the size limit (RFC 6455).
+    pub const TOO_BIG: u16 = 1009;
+    /// Normal end.
+    pub const NORMAL: u16 = 1000;
+    /// The server goes down; come back elsewhere or later.
+    pub const GOING_AWAY: u16 = 1001;
+    /// Reason sent with [`POLICY`] for a wrong token; peers depend on the text.
+    pub const AUTHENTICATION_FAILED: &str = "Authentication failed";
+}
+
+/// Invalid messages in a row after which an end closes the link.
+pub const MAX_INVALID_IN_A_ROW: u32 = 10;
