@@ -1,0 +1,18 @@
+//! Runs the benchmark package in release mode; the measuring itself lives in `bench/`.
+
+use anyhow::Result;
+
+use crate::shell::{command, ensure_wasm_target, step};
+use crate::skills::build_components;
+
+/// Builds components and the benchmark binary, then prints the table.
+pub(crate) fn run(quick: bool, only: Option<&str>) -> Result<()> {
+    ensure_wasm_target()?;
+    build_components()?;
+    let mut bench = command("cargo", &["run", "--release", "--package", "venom-bench", "--"])?;
+    if quick {
+        bench.arg("--quick");
+    }
+    bench.args(only);
+    step("bench", &mut bench)
+}
