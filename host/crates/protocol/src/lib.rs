@@ -9,6 +9,7 @@ mod ids;
 mod message;
 mod node;
 mod rest;
+pub mod session;
 mod time;
 
 pub use error::{CallError, ErrorCode};

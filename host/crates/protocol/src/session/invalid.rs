@@ -1,0 +1,1 @@
+//! Counting invalid messages in a row, and wording what was wrong.
