@@ -1,0 +1,126 @@
+//! The cache of a spore without a hive: in memory, per namespace, with quota and time to live.
+//! It never grows past the sum of the quotas it was asked for.
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::time::Instant;
+
+use super::{BackendError, CacheBackend, CacheNamespace};
+
+/// What an entry costs beside its key and value, so that many tiny entries cannot exceed the quota by much.
+const ENTRY_OVERHEAD: u64 = 64;
+
+/// All namespaces.
+#[derive(Debug, Default)]
+pub(super) struct MemoryCache {
+    spaces: Mutex<HashMap<String, Space>>,
+}
+
+#[derive(Debug, Default)]
+struct Space {
+    entries: HashMap<String, Entry>,
+    used: u64,
+}
+
+#[derive(Debug)]
+struct Entry {
+    value: Vec<u8>,
+    until: Instant,
+}
+
+fn cost(key: &str, value: &[u8]) -> u64 {
+    (key.len() as u64).saturating_add(value.len() as u64).saturating_add(ENTRY_OVERHEAD)
+}
+
+impl Space {
+    fn remove(&mut self, key: &str) -> Option<Entry> {
+        let entry = self.entries.remove(key)?;
+        self.used = self.used.saturating_sub(cost(key, &entry.value));
+        Some(entry)
+    }
+
+    fn forget_expired(&mut self, now: Instant) {
+        let mut freed = 0;
+        self.entries.retain(|key, entry| {
+            let alive = entry.until > now;
+            if !alive {
+                freed += cost(key, &entry.value);
+            }
+            alive
+        });
+        self.used = self.used.saturating_sub(freed);
+    }
+
+    fn live(&mut self, key: &str, now: Instant) -> Option<&Entry> {
+        if self.entries.get(key)?.until <= now {
+            self.remove(key);
+        }
+        self.entries.get(key)
+    }
+
+    fn set(&mut self, key: &str, value: Vec<u8>, until: Instant, now: Instant, quota: u64) -> Result<(), BackendError> {
+        let wanted = cost(key, &value);
+        let replaced = self.entries.get(key).map_or(0, |old| cost(key, &old.value));
+        let fits = |used: u64| used.saturating_sub(replaced).saturating_add(wanted) <= quota;
+        if !fits(self.used) {
+            self.forget_expired(now);
+        }
+        // `replaced` may itself have expired and been forgotten above.
+        let replaced = self.entries.get(key).map_or(0, |old| cost(key, &old.value));
+        if self.used.saturating_sub(replaced).saturating_add(wanted) > quota {
+            return Err(BackendError::Limit(format!(
+                "the cache quota of {quota} bytes is used up ({} in use, {wanted} wanted)",
+                self.used
+            )));
+        }
+        self.remove(key);
+        self.used += wanted;
+        self.entries.insert(key.to_owned(), Entry { value, until });
+        Ok(())
+    }
+}
+
+impl MemoryCache {
+    fn with<R>(&self, namespace: &CacheNamespace, body: impl FnOnce(&mut Space) -> R) -> R {
+        let mut spaces = self.spaces.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        match spaces.get_mut(&namespace.name) {
+            Some(space) => body(space),
+            None => body(spaces.entry(namespace.name.clone()).or_default()),
+        }
+    }
+}
+
+#[async_trait]
+impl CacheBackend for MemoryCache {
+    async fn get(&self, namespace: &CacheNamespace, key: &str) -> Result<Option<Vec<u8>>, BackendError> {
+        let now = Instant::now();
+        Ok(self.with(namespace, |space| space.live(key, now).map(|entry| entry.value.clone())))
+    }
+
+    async fn set(
+        &self,
+        namespace: &CacheNamespace,
+        key: &str,
+        value: Vec<u8>,
+        ttl: Duration,
+    ) -> Result<(), BackendError> {
+        let now = Instant::now();
+        let until = now.checked_add(ttl).unwrap_or(now);
+        self.with(namespace, |space| space.set(key, value, until, now, namespace.quota))
+    }
+
+    async fn delete(&self, namespace: &CacheNamespace, key: &str) -> Result<bool, BackendError> {
+        let now = Instant::now();
+        Ok(self.with(namespace, |space| space.live(key, now).is_some() && space.remove(key).is_some()))
+    }
+
+    async fn ttl(&self, namespace: &CacheNamespace, key: &str) -> Result<Option<Duration>, BackendError> {
+        let now = Instant::now();
+        Ok(self.with(namespace, |space| {
+            space.live(key, now).map(|entry| entry.until.saturating_duration_since(now))
+        }))
+    }
+}

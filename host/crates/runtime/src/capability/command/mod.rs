@@ -1,0 +1,1 @@
+//! Programs a skill may run. Never through a shell.

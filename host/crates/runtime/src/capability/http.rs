@@ -1,0 +1,1 @@
+//! Outgoing HTTP of a skill. It never follows a redirect.

@@ -1,0 +1,6 @@
+//! What a skill reaches outside its memory, one module a capability. Each checks its grant before it acts
+//! and names the missing one when it refuses. Nothing here is reachable but through a store's host calls.
+
+pub mod command;
+pub mod http;
+pub mod net;

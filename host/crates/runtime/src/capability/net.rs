@@ -1,0 +1,1 @@
+//! Which addresses and names a skill may reach through sockets. It never opens one.
