@@ -6,6 +6,7 @@ mod error;
 mod event;
 mod frame;
 mod ids;
+mod lenient;
 mod message;
 mod node;
 mod rest;

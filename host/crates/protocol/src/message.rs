@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use crate::lenient::{count, null_as_default};
 use crate::{Capabilities, ErrorCode, NodeId, RequestId};
 
 /// First frame of a spore.
@@ -16,10 +17,10 @@ pub struct Handshake {
     /// For people.
     pub node_name: String,
     /// What it has.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
     pub capabilities: Capabilities,
     /// Shared or agent token.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
     pub token: String,
     /// Absent: 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -81,6 +82,7 @@ pub struct Heartbeat {
     /// 0..1.
     pub memory_usage: f64,
     /// Calls running.
+    #[serde(deserialize_with = "count")]
     pub active_tasks: u32,
     /// Calls it would take at once beside those (v2).
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -103,7 +105,7 @@ pub struct Response {
     #[serde(default)]
     pub error: Option<String>,
     /// Seconds.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
     pub execution_time: f64,
     /// Why it failed, for programs (v2).
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -146,7 +148,7 @@ pub struct Cancel {
     /// The call.
     pub request_id: RequestId,
     /// For the log.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
     pub reason: String,
 }
 
@@ -165,7 +167,7 @@ pub struct StatusUpdate {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Disconnect {
     /// For the log.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
     pub reason: String,
 }
 
@@ -173,6 +175,7 @@ pub struct Disconnect {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ErrorReport {
     /// For people.
+    #[serde(default, deserialize_with = "null_as_default")]
     pub error: String,
 }
 

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::lenient::{count, null_as_default};
 use crate::{NodeId, Timestamp};
 
 /// What a spore has. Absent fields are empty, zero or false: v1 peers leave some out.
@@ -10,18 +11,25 @@ use crate::{NodeId, Timestamp};
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Capabilities {
     /// Names of the skills it runs.
+    #[serde(deserialize_with = "null_as_default")]
     pub skills: Vec<String>,
     /// `gpu`, `location:server_room`, ...
+    #[serde(deserialize_with = "null_as_default")]
     pub tags: Vec<String>,
     /// Logical cores.
+    #[serde(deserialize_with = "count")]
     pub cpu_cores: u32,
     /// Memory, MiB.
+    #[serde(deserialize_with = "count")]
     pub memory_mb: u64,
     /// A graphics processor that programs can use.
+    #[serde(deserialize_with = "null_as_default")]
     pub has_gpu: bool,
     /// A Docker engine that answers.
+    #[serde(deserialize_with = "null_as_default")]
     pub has_docker: bool,
     /// `linux-x86_64` and so on.
+    #[serde(deserialize_with = "null_as_default")]
     pub platform: String,
 }
 

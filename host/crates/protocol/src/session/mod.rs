@@ -2,6 +2,7 @@
 //! CONTRACTS (swarm protocol): handshake first and once, ten invalid messages in a row close, a v1 peer is
 //! sent nothing but calls, nobody speaks for another node. They never touch a socket, a clock or a token.
 
+mod introduction;
 mod invalid;
 mod nexus_end;
 mod spore_end;
