@@ -62,10 +62,10 @@ fn pack(built: &Built) -> Result<()> {
             .join(format!("{skill}_skill.wasm"));
         let bundle = built.bundles.join(format!("{skill}.venom"));
         let mut pack = std::process::Command::new(&built.host);
-        pack.args(["bundle", "pack", "--sign", "--data-dir", data_dir])
+        pack.args(["bundle", "pack", "--data-dir", data_dir])
             .arg("--manifest")
             .arg(root()?.join("skills").join(skill).join("skill.toml"))
-            .arg("--output")
+            .arg("--out")
             .arg(&bundle)
             .arg(&component)
             .stdout(std::process::Stdio::null());
