@@ -1,0 +1,186 @@
+//! The real host: WIT types to and from the SDK's own. Compiled into skills only; no policy of its own.
+
+use std::time::Duration;
+
+use crate::bindings::exports::venom::skill::api::{self, Guest};
+use crate::bindings::venom::skill::{cache, command, errors, hive, log, progress, settings};
+use crate::{Error, Refusal, Result, Skill};
+
+impl<S: Skill> Guest for S {
+    fn describe() -> api::Description {
+        let description = S::describe();
+        let methods = description
+            .methods
+            .into_iter()
+            .map(|method| api::Method {
+                name: method.name,
+                summary: method.summary,
+                params_schema: method.params_schema,
+                result_schema: method.result_schema,
+            })
+            .collect();
+        api::Description { name: description.name, summary: description.summary, methods }
+    }
+
+    fn invoke(method: String, params: String) -> Result<String, errors::Error> {
+        S::invoke(&method, &params).map_err(errors::Error::from)
+    }
+}
+
+impl From<Error> for errors::Error {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::UnknownMethod(text) => Self::UnknownMethod(text),
+            Error::InvalidParams(text) => Self::InvalidParams(text),
+            Error::Denied(refusal) => Self::Denied(errors::Refusal {
+                capability: refusal.capability,
+                target: refusal.target,
+                reason: refusal.reason,
+                missing_grant: refusal.missing_grant,
+            }),
+            Error::NotFound(text) => Self::NotFound(text),
+            Error::Limit(text) => Self::Limit(text),
+            Error::TimedOut(text) => Self::TimedOut(text),
+            Error::Cancelled => Self::Cancelled,
+            Error::Unavailable(text) => Self::Unavailable(text),
+            Error::Failed(text) => Self::Failed(text),
+        }
+    }
+}
+
+impl From<errors::Error> for Error {
+    fn from(error: errors::Error) -> Self {
+        match error {
+            errors::Error::UnknownMethod(text) => Self::UnknownMethod(text),
+            errors::Error::InvalidParams(text) => Self::InvalidParams(text),
+            errors::Error::Denied(refusal) => Refusal {
+                capability: refusal.capability,
+                target: refusal.target,
+                reason: refusal.reason,
+                missing_grant: refusal.missing_grant,
+            }
+            .into(),
+            errors::Error::NotFound(text) => Self::NotFound(text),
+            errors::Error::Limit(text) => Self::Limit(text),
+            errors::Error::TimedOut(text) => Self::TimedOut(text),
+            errors::Error::Cancelled => Self::Cancelled,
+            errors::Error::Unavailable(text) => Self::Unavailable(text),
+            errors::Error::Failed(text) => Self::Failed(text),
+        }
+    }
+}
+
+pub(crate) fn log(level: crate::log::Level, message: &str, fields: Vec<(String, String)>) {
+    let level = match level {
+        crate::log::Level::Trace => log::Level::Trace,
+        crate::log::Level::Debug => log::Level::Debug,
+        crate::log::Level::Info => log::Level::Info,
+        crate::log::Level::Warn => log::Level::Warn,
+        crate::log::Level::Error => log::Level::Error,
+    };
+    log::write(level, message, &fields);
+}
+
+pub(crate) fn current() -> crate::progress::Task {
+    let task = progress::current();
+    crate::progress::Task {
+        id: task.id,
+        trace_id: task.trace_id,
+        attempt: task.attempt,
+        remaining: Duration::from_millis(task.remaining_ms.into()),
+    }
+}
+
+pub(crate) fn emit(partial: &str) -> Result<()> {
+    Ok(progress::emit(partial)?)
+}
+
+pub(crate) fn report(done: u32, total: u32, note: &str) {
+    progress::report(done, total, note);
+}
+
+pub(crate) fn cancelled() -> bool {
+    progress::cancelled()
+}
+
+pub(crate) fn run(wanted: crate::command::Command) -> Result<crate::command::Output> {
+    let timeout_ms = wanted.timeout.map_or(0, |timeout| {
+        u32::try_from(timeout.as_millis().max(1)).unwrap_or(u32::MAX)
+    });
+    let options = command::Options {
+        directory: wanted.directory,
+        environment: wanted.environment,
+        input: wanted.input,
+        timeout_ms,
+    };
+    let output = command::run(&wanted.program, &wanted.arguments, &options)?;
+    Ok(crate::command::Output {
+        exit_code: output.exit_code,
+        signal: output.signal,
+        stdout: output.output,
+        stderr: output.errors,
+        truncated: output.truncated,
+    })
+}
+
+pub(crate) fn cache_get(key: &str) -> Result<Option<Vec<u8>>> {
+    Ok(cache::get(key)?)
+}
+
+pub(crate) fn cache_set(key: &str, value: &[u8], seconds: u32) -> Result<()> {
+    Ok(cache::set(key, value, seconds)?)
+}
+
+pub(crate) fn cache_delete(key: &str) -> Result<bool> {
+    Ok(cache::delete(key)?)
+}
+
+pub(crate) fn cache_ttl(key: &str) -> Result<Option<u32>> {
+    Ok(cache::ttl(key)?)
+}
+
+pub(crate) fn submit(requests: Vec<crate::hive::Request>) -> Result<Vec<String>> {
+    let requests: Vec<hive::Request> = requests
+        .into_iter()
+        .map(|request| hive::Request {
+            skill: request.skill,
+            method: request.method,
+            params: request.params,
+            priority: request.priority,
+            timeout_seconds: request.timeout.map_or(0, |timeout| {
+                let whole = timeout.as_secs() + u64::from(timeout.subsec_nanos() > 0);
+                u32::try_from(whole.max(1)).unwrap_or(u32::MAX)
+            }),
+        })
+        .collect();
+    Ok(hive::submit(&requests)?)
+}
+
+pub(crate) fn await_tasks(task_ids: &[String], seconds: u32) -> Result<Vec<crate::hive::Outcome>> {
+    Ok(hive::await_tasks(task_ids, seconds)?.into_iter().map(outcome).collect())
+}
+
+pub(crate) fn task_status(task_id: &str) -> Result<crate::hive::Outcome> {
+    Ok(outcome(hive::status(task_id)?))
+}
+
+fn outcome(outcome: hive::Outcome) -> crate::hive::Outcome {
+    crate::hive::Outcome {
+        task_id: outcome.task_id,
+        status: crate::hive::Status::from_name(&outcome.status),
+        value: outcome.value,
+        reason: outcome.reason,
+    }
+}
+
+pub(crate) fn config(key: &str) -> Result<Option<String>> {
+    Ok(settings::config(key)?)
+}
+
+pub(crate) fn secret(name: &str) -> Result<String> {
+    Ok(settings::secret(name)?)
+}
+
+pub(crate) fn http(request: crate::http::Request) -> Result<crate::http::Response> {
+    crate::http::outgoing::send(request)
+}

@@ -1,0 +1,171 @@
+//! JSON Schemas of parameters and results, made from Rust types when `describe` is called. Nothing here is
+//! reached by `invoke`.
+
+use std::marker::PhantomData;
+
+use schemars::{JsonSchema, SchemaGenerator};
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
+
+/// The schema of one method's parameters object, built parameter by parameter.
+#[derive(Default)]
+pub struct ParamsSchema {
+    generator: SchemaGenerator,
+    properties: Map<String, Value>,
+    required: Vec<Value>,
+}
+
+impl ParamsSchema {
+    /// A parameter that must be given.
+    #[must_use]
+    pub fn required<T: JsonSchema>(mut self, name: &str, summary: &str) -> Self {
+        self.required.push(name.into());
+        self.optional::<T>(name, summary)
+    }
+
+    /// A parameter that may be left out.
+    #[must_use]
+    pub fn optional<T: JsonSchema>(mut self, name: &str, summary: &str) -> Self {
+        let schema = self.generator.subschema_for::<T>().to_value();
+        self.insert(name, schema, summary);
+        self
+    }
+
+    /// A parameter with a value of its own when it is left out.
+    #[must_use]
+    pub fn defaulted<T: JsonSchema + Serialize>(mut self, name: &str, summary: &str, default: &T) -> Self {
+        let mut schema = into_object(self.generator.subschema_for::<T>().to_value());
+        if let Ok(default) = serde_json::to_value(default) {
+            schema.insert("default".to_owned(), default);
+        }
+        self.insert(name, Value::Object(schema), summary);
+        self
+    }
+
+    /// The schema as JSON text.
+    #[must_use]
+    pub fn finish(mut self) -> String {
+        let mut schema = json!({
+            "$schema": DIALECT,
+            "type": "object",
+            "properties": self.properties,
+            "required": self.required,
+            "additionalProperties": false,
+        });
+        let definitions = self.generator.take_definitions(true);
+        if let (Some(schema), false) = (schema.as_object_mut(), definitions.is_empty()) {
+            schema.insert("$defs".to_owned(), Value::Object(definitions));
+        }
+        schema.to_string()
+    }
+
+    fn insert(&mut self, name: &str, schema: Value, summary: &str) {
+        let mut schema = into_object(schema);
+        if !summary.is_empty() {
+            schema.insert("description".to_owned(), summary.into());
+        }
+        self.properties.insert(name.to_owned(), Value::Object(schema));
+    }
+}
+
+/// `true` and `false` are schemas too, but cannot carry a description.
+fn into_object(schema: Value) -> Map<String, Value> {
+    match schema {
+        Value::Object(map) => map,
+        Value::Bool(false) => Map::from_iter([("not".to_owned(), json!({}))]),
+        _ => Map::new(),
+    }
+}
+
+/// Asks for the schema of a result type that may or may not have one: `(&Maybe::<T>::new()).result_schema()` finds
+/// [`Published`] when `T` is [`JsonSchema`], and otherwise, one reference further, [`Unpublished`].
+pub struct Maybe<T: ?Sized>(PhantomData<T>);
+
+impl<T: ?Sized> Maybe<T> {
+    /// Asks about `T`.
+    #[must_use]
+    pub fn new() -> Self {
+        Self(PhantomData)
+    }
+}
+
+impl<T: ?Sized> Default for Maybe<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// See [`Maybe`].
+pub trait Published {
+    /// The schema as JSON text.
+    fn result_schema(&self) -> String;
+}
+
+impl<T: JsonSchema> Published for Maybe<T> {
+    fn result_schema(&self) -> String {
+        SchemaGenerator::default().into_root_schema_for::<T>().to_value().to_string()
+    }
+}
+
+/// See [`Maybe`].
+pub trait Unpublished {
+    /// Empty: anything.
+    fn result_schema(&self) -> String;
+}
+
+impl<T: ?Sized> Unpublished for &Maybe<T> {
+    fn result_schema(&self) -> String {
+        String::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(JsonSchema)]
+    #[expect(dead_code, reason = "only its schema is looked at")]
+    struct Size {
+        width: u32,
+    }
+
+    #[test]
+    fn presence_defaults_and_docs_are_in_the_schema() {
+        let text = ParamsSchema::default()
+            .required::<String>("path", "Where.")
+            .optional::<Option<bool>>("deep", "")
+            .defaulted::<u32>("times", "How often.", &1)
+            .required::<Size>("size", "How big.")
+            .required::<Value>("any", "Anything.")
+            .finish();
+        let schema: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(
+            schema,
+            json!({
+                "$schema": DIALECT,
+                "type": "object",
+                "required": ["path", "size", "any"],
+                "additionalProperties": false,
+                "properties": {
+                    "path": { "type": "string", "description": "Where." },
+                    "deep": { "type": ["boolean", "null"] },
+                    "times": { "type": "integer", "format": "uint32", "minimum": 0, "default": 1, "description": "How often." },
+                    "size": { "$ref": "#/$defs/Size", "description": "How big." },
+                    "any": { "description": "Anything." },
+                },
+                "$defs": { "Size": { "type": "object", "required": ["width"],
+                    "properties": { "width": { "type": "integer", "format": "uint32", "minimum": 0 } } } },
+            })
+        );
+    }
+
+    #[test]
+    fn a_result_without_a_schema_is_anything() {
+        struct Opaque;
+        assert_eq!((&Maybe::<Opaque>::new()).result_schema(), "");
+        let known: Value = serde_json::from_str(&(&Maybe::<Vec<String>>::new()).result_schema()).unwrap();
+        assert_eq!(known["type"], "array");
+    }
+}
