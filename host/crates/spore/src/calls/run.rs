@@ -1,0 +1,197 @@
+//! One call from its slot to its answer. The answer is written as JSON here, beside the link and not in it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::value::RawValue;
+use tokio::sync::{Semaphore, mpsc};
+use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::CancellationToken;
+use venom_protocol::{
+    CallError, ErrorCode, ExecuteSkill, MAX_FRAME_BYTES, NodeId, Progress, ProgressUpdate, RequestId, Response,
+    Timestamp, encode,
+};
+use venom_runtime::{Call, Outcome};
+
+use crate::Executor;
+
+/// Updates of one call on their way to the link.
+const CALL_PROGRESS_CAPACITY: usize = 32;
+
+/// Longest a call may be asked to take. Longer is read as this; the skill's own budget is far below.
+const MAX_TIMEOUT: Duration = Duration::from_secs(24 * 3_600);
+
+/// A call that ended, as the frame that says so.
+#[derive(Debug)]
+pub(crate) struct Finished {
+    pub(crate) request_id: RequestId,
+    /// `None`: it could not be written as JSON, which only a bug can cause; the log has it.
+    pub(crate) frame: Option<String>,
+}
+
+impl Finished {
+    /// The answer of a call that failed before or beside its skill.
+    pub(crate) fn failed(request_id: RequestId, node_id: NodeId, error: CallError) -> Self {
+        Self::new(&response(request_id, node_id, Err(error), Duration::ZERO))
+    }
+
+    fn new(response: &Response) -> Self {
+        let frame = encode(response, Timestamp::now())
+            .inspect_err(|error| tracing::error!(request_id = %response.request_id, %error, "answer cannot be written"))
+            .ok();
+        Self {
+            request_id: response.request_id,
+            frame,
+        }
+    }
+}
+
+/// The wait a call asks for.
+pub(super) fn timeout(seconds: f64) -> Result<Duration, CallError> {
+    let wrong = || {
+        let text = format!("timeout of {seconds} s cannot be kept; give a number of seconds over 0");
+        CallError::new(ErrorCode::InvalidParams, text)
+    };
+    if !seconds.is_finite() || seconds <= 0.0 {
+        return Err(wrong());
+    }
+    Ok(Duration::try_from_secs_f64(seconds).unwrap_or(MAX_TIMEOUT).min(MAX_TIMEOUT))
+}
+
+/// When a call that came now must be answered.
+pub(super) fn deadline_of(timeout: Duration) -> Instant {
+    Instant::now() + timeout
+}
+
+/// What a call takes with it into its task.
+pub(super) struct Job {
+    pub(super) node_id: NodeId,
+    pub(super) slots: Arc<Semaphore>,
+    pub(super) deadline: Instant,
+    pub(super) timeout: Duration,
+    pub(super) cancel: CancellationToken,
+    pub(super) progress: Option<mpsc::Sender<Progress>>,
+}
+
+impl Job {
+    pub(super) async fn run(self, executor: &impl Executor, execute: ExecuteSkill) -> Finished {
+        let (request_id, node_id) = (execute.request_id, self.node_id);
+        let slots = Arc::clone(&self.slots);
+        let slot = tokio::select! {
+            slot = timeout_at(self.deadline, slots.acquire()) => slot,
+            () = self.cancel.cancelled() => return Finished::failed(request_id, node_id, cancelled(&execute)),
+        };
+        // the semaphore is never closed, so an error is the deadline
+        let Ok(Ok(_slot)) = slot else {
+            return Finished::failed(request_id, node_id, self.never_ran(&execute));
+        };
+        let what = format!("{}.{}", execute.skill_name, execute.method_name);
+        let outcome = self.execute(executor, execute).await;
+        finish(&what, request_id, node_id, outcome)
+    }
+
+    async fn execute(self, executor: &impl Executor, execute: ExecuteSkill) -> Outcome {
+        let request_id = execute.request_id;
+        let (sender, updates) = match self.progress {
+            Some(link) => {
+                let (sender, updates) = mpsc::channel(CALL_PROGRESS_CAPACITY);
+                (Some(sender), Some((updates, link)))
+            }
+            None => (None, None),
+        };
+        let call = Call {
+            task_id: request_id.to_string(),
+            traceparent: execute.traceparent,
+            attempt: 1,
+            method: execute.method_name,
+            params: execute.parameters,
+            timeout: self.deadline.saturating_duration_since(Instant::now()),
+            cancel: self.cancel,
+            progress: sender,
+            depth: 0,
+        };
+        let running = executor.execute(execute.skill_name, call);
+        match updates {
+            None => running.await,
+            Some((updates, link)) => watched(running, request_id, updates, &link).await,
+        }
+    }
+
+    fn never_ran(&self, execute: &ExecuteSkill) -> CallError {
+        let text = format!(
+            "{}.{} found no free slot within its timeout of {:?}",
+            execute.skill_name, execute.method_name, self.timeout
+        );
+        CallError::new(ErrorCode::TimedOut, text)
+    }
+}
+
+/// Runs the call and passes what it says on to the link. When the link is slow, updates are dropped and
+/// counted: a watcher must not hold up the work.
+async fn watched(
+    running: impl Future<Output = Outcome>,
+    request_id: RequestId,
+    mut updates: mpsc::Receiver<ProgressUpdate>,
+    link: &mpsc::Sender<Progress>,
+) -> Outcome {
+    let mut dropped = 0_u64;
+    let mut pass_on = |update| dropped += u64::from(link.try_send(Progress { request_id, update }).is_err());
+    tokio::pin!(running);
+    let outcome = loop {
+        tokio::select! {
+            biased;
+            Some(update) = updates.recv() => pass_on(update),
+            outcome = &mut running => break outcome,
+        }
+    };
+    while let Ok(update) = updates.try_recv() {
+        pass_on(update);
+    }
+    if dropped > 0 {
+        tracing::warn!(%request_id, dropped, "progress updates dropped: the link is slower than the skill");
+    }
+    outcome
+}
+
+fn cancelled(execute: &ExecuteSkill) -> CallError {
+    let text = format!("{}.{} was cancelled before it ran", execute.skill_name, execute.method_name);
+    CallError::new(ErrorCode::Cancelled, text)
+}
+
+/// The answer; an error instead when it is too large for a frame.
+fn finish(what: &str, request_id: RequestId, node_id: NodeId, outcome: Outcome) -> Finished {
+    let elapsed = outcome.elapsed;
+    let finished = Finished::new(&response(request_id, node_id, outcome.result, elapsed));
+    match &finished.frame {
+        Some(frame) if frame.len() > MAX_FRAME_BYTES => {
+            let text = format!(
+                "{what} answered {} bytes, but a frame takes {MAX_FRAME_BYTES}; let it answer less or write a file",
+                frame.len()
+            );
+            let error = CallError::new(ErrorCode::LimitExceeded, text);
+            Finished::new(&response(request_id, node_id, Err(error), elapsed))
+        }
+        _ => finished,
+    }
+}
+
+fn response(
+    request_id: RequestId,
+    node_id: NodeId,
+    result: Result<Box<RawValue>, CallError>,
+    elapsed: Duration,
+) -> Response {
+    let (result, error) = match result {
+        Ok(value) => (Some(value), None),
+        Err(error) => (None, Some(error)),
+    };
+    Response {
+        request_id,
+        node_id,
+        success: error.is_none(),
+        result,
+        error_code: error.as_ref().map(|error| error.code),
+        error: error.map(|error| error.message),
+        execution_time: elapsed.as_secs_f64(),
+    }
+}

@@ -1,0 +1,1 @@
+//! Laws of the calls in hand, with closures in place of skills.
