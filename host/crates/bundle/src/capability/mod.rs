@@ -4,13 +4,21 @@
 //! `effective rights = manifest ∩ ceiling ∩ policy`. Nothing is granted by default.
 
 mod budgets;
+mod check;
+mod pattern;
+mod peer;
 mod policy;
+mod policy_file;
 mod request;
 mod resolve;
 
 pub use budgets::{BudgetLimits, Budgets};
+pub use check::InvalidRequest;
+pub use pattern::{host_pattern_matches, pattern_matches};
+pub use peer::{Peer, PortRange};
 pub use policy::{
     CacheGrant, CommandGrant, Confinement, FsGrant, HttpGrant, NetGrant, NetProtocol, Policy, SecretGrant, SkillPolicy,
 };
+pub use policy_file::PolicyError;
 pub use request::{Access, FsRequest, NetRequest, Request};
 pub use resolve::{Decision, Grants, Verdict, resolve};

@@ -52,6 +52,33 @@ pub struct Request {
     pub hive: Vec<String>,
 }
 
+impl Request {
+    /// A request for everything: the ceiling of a publisher that has none.
+    #[must_use]
+    pub fn anything() -> Self {
+        let all = || vec!["*".to_owned()];
+        Self {
+            fs: vec![FsRequest {
+                guest: "*".to_owned(),
+                access: Access::Rw,
+            }],
+            commands: all(),
+            net: vec![NetRequest {
+                to: "*".to_owned(),
+                ports: all(),
+                protocols: vec![super::NetProtocol::Tcp, super::NetProtocol::Udp],
+            }],
+            dns: all(),
+            http: all(),
+            env: all(),
+            config: all(),
+            secrets: all(),
+            cache: true,
+            hive: all(),
+        }
+    }
+}
+
 /// One guest directory, `*` for any.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{Budgets, CacheGrant, CommandGrant, FsGrant, HttpGrant, NetGrant, SecretGrant};
+use super::{
+    BudgetLimits, Budgets, CacheGrant, CommandGrant, FsGrant, HttpGrant, NetGrant, Policy, Request, SecretGrant,
+};
 
 /// The rights in force for one skill on one spore: what the runtime enforces.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -54,4 +56,17 @@ pub enum Verdict {
     Reduced,
     /// Not in force.
     Refused,
+}
+
+/// Works out the rights in force for the skill `skill`, and says why.
+#[must_use]
+pub fn resolve(
+    _skill: &str,
+    _asked: &Request,
+    _asked_budgets: &BudgetLimits,
+    _ceiling: &Request,
+    _ceiling_budgets: &BudgetLimits,
+    _policy: &Policy,
+) -> (Grants, Vec<Decision>) {
+    todo!()
 }

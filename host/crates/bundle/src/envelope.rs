@@ -1,0 +1,189 @@
+//! DSSE envelopes (<https://github.com/secure-systems-lab/dsse>, v1): exact payload bytes, their type and
+//! signatures over both. Says which known keys signed; never parses the payload and never trusts a key id.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Serialize};
+
+use crate::{JsonError, KeyId, PublicKey, SigningKey, json};
+
+/// Type of a bundle's payload.
+pub const PAYLOAD_TYPE: &str = "application/vnd.venom.bundle+json";
+/// Largest envelope of a bundle.
+pub const MAX_ENVELOPE_BYTES: usize = 64 * 1024;
+/// Most signatures of one envelope.
+pub const MAX_SIGNATURES: usize = 16;
+
+/// Why bytes are no envelope.
+#[derive(Debug, thiserror::Error)]
+pub enum EnvelopeError {
+    /// Too large.
+    #[error("the envelope has more than {MAX_ENVELOPE_BYTES} bytes")]
+    TooLarge,
+    /// Not strict JSON.
+    #[error("the envelope is refused: {0}")]
+    Json(#[from] JsonError),
+    /// JSON, but no DSSE envelope.
+    #[error("the envelope does not have the fields of DSSE: {0}")]
+    Fields(String),
+    /// Too many signatures.
+    #[error("the envelope has {count} signatures, at most {MAX_SIGNATURES} are taken")]
+    TooManySignatures {
+        /// How many it has.
+        count: usize,
+    },
+    /// Not base64.
+    #[error("the envelope's `{field}` is not standard base64")]
+    Base64 {
+        /// Which field.
+        field: &'static str,
+    },
+    /// Not 64 bytes.
+    #[error("a signature of the envelope has {length} bytes, ed25519 signatures have 64")]
+    SignatureLength {
+        /// What it has.
+        length: usize,
+    },
+}
+
+/// The bytes that are signed: `DSSEv1 <len> <type> <len> <payload>`, lengths in decimal. Covers the type,
+/// so a signature over one kind of document never passes for another.
+#[must_use]
+pub fn pre_authentication_encoding(payload_type: &str, payload: &[u8]) -> Vec<u8> {
+    let mut bytes = format!("DSSEv1 {} {payload_type} {} ", payload_type.len(), payload.len()).into_bytes();
+    bytes.extend_from_slice(payload);
+    bytes
+}
+
+/// One signature and the key id written beside it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct EnvelopeSignature {
+    /// A hint from outside; empty when absent.
+    pub(crate) key_id: String,
+    pub(crate) signature: [u8; 64],
+}
+
+/// A decoded envelope. Nothing in it is believed yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Envelope {
+    pub(crate) payload_type: String,
+    pub(crate) payload: Vec<u8>,
+    pub(crate) signatures: Vec<EnvelopeSignature>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    #[serde(rename = "payloadType")]
+    payload_type: String,
+    payload: String,
+    signatures: Vec<WrittenSignature>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenSignature {
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    keyid: String,
+    sig: String,
+}
+
+impl Envelope {
+    pub(crate) fn unsigned(payload: Vec<u8>) -> Self {
+        Self {
+            payload_type: PAYLOAD_TYPE.to_owned(),
+            payload,
+            signatures: Vec::new(),
+        }
+    }
+
+    /// Decodes an envelope; the payload stays bytes.
+    pub(crate) fn parse(bytes: &[u8]) -> Result<Self, EnvelopeError> {
+        if bytes.len() > MAX_ENVELOPE_BYTES {
+            return Err(EnvelopeError::TooLarge);
+        }
+        let text = json::check(bytes)?;
+        let written: Written = serde_json::from_str(text).map_err(|error| EnvelopeError::Fields(error.to_string()))?;
+        if written.signatures.len() > MAX_SIGNATURES {
+            return Err(EnvelopeError::TooManySignatures {
+                count: written.signatures.len(),
+            });
+        }
+        Ok(Self {
+            payload_type: written.payload_type,
+            payload: STANDARD
+                .decode(&written.payload)
+                .map_err(|_| EnvelopeError::Base64 { field: "payload" })?,
+            signatures: written
+                .signatures
+                .iter()
+                .map(WrittenSignature::decode)
+                .collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// Compact JSON, always the same bytes for the same envelope.
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        let written = Written {
+            payload_type: self.payload_type.clone(),
+            payload: STANDARD.encode(&self.payload),
+            signatures: self.signatures.iter().map(WrittenSignature::encode).collect(),
+        };
+        serde_json::to_vec(&written).unwrap_or_default()
+    }
+
+    /// Signs with `key`; a signature of the same key is replaced, not doubled.
+    pub(crate) fn sign(&mut self, key: &SigningKey) {
+        let message = pre_authentication_encoding(&self.payload_type, &self.payload);
+        let key_id = key.public().id().to_string();
+        self.signatures.retain(|signature| signature.key_id != key_id);
+        self.signatures.push(EnvelopeSignature {
+            key_id,
+            signature: key.sign(&message),
+        });
+    }
+
+    /// The distinct keys among `known` that signed. A key counts once however often it signed, and a
+    /// signature counts for the key that made it, whatever its key id says; a key id that names
+    /// another key makes the signature worthless, so that altering one never goes unnoticed.
+    pub(crate) fn signers<'a>(&self, known: impl Iterator<Item = &'a PublicKey>) -> Vec<KeyId> {
+        let message = pre_authentication_encoding(&self.payload_type, &self.payload);
+        let mut signers: Vec<KeyId> = known
+            .filter(|key| {
+                let id = key.id().to_string();
+                let mine = |signature: &&EnvelopeSignature| signature.key_id.is_empty() || signature.key_id == id;
+                self.signatures
+                    .iter()
+                    .filter(mine)
+                    .any(|signature| key.verifies(&message, &signature.signature))
+            })
+            .map(PublicKey::id)
+            .collect();
+        signers.sort_unstable();
+        signers.dedup();
+        signers
+    }
+}
+
+impl WrittenSignature {
+    fn decode(&self) -> Result<EnvelopeSignature, EnvelopeError> {
+        let bytes = STANDARD
+            .decode(&self.sig)
+            .map_err(|_| EnvelopeError::Base64 { field: "sig" })?;
+        let length = bytes.len();
+        let signature = bytes
+            .try_into()
+            .map_err(|_| EnvelopeError::SignatureLength { length })?;
+        Ok(EnvelopeSignature {
+            key_id: self.keyid.clone(),
+            signature,
+        })
+    }
+
+    fn encode(signature: &EnvelopeSignature) -> Self {
+        Self {
+            keyid: signature.key_id.clone(),
+            sig: STANDARD.encode(signature.signature),
+        }
+    }
+}
