@@ -9,8 +9,13 @@
 //! - the same events at the same moments give the same actions.
 
 mod action;
+mod calls;
+mod choose;
+mod connect;
 mod event;
 mod foreman;
+mod index;
+mod liveness;
 mod node;
 mod settings;
 

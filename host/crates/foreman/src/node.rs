@@ -1,8 +1,11 @@
 //! What the foreman knows of one node.
 
-use venom_protocol::{Capabilities, NodeId};
+use std::collections::BTreeSet;
 
-use crate::{LinkId, Moment};
+use venom_protocol::{Capabilities, NodeId, RequestId};
+
+use crate::index::Rank;
+use crate::{LinkId, LoadWeights, Moment, Settings};
 
 /// Where a node is in its life.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +41,18 @@ pub struct NodeRecord {
     pub(crate) last_seen: Moment,
     pub(crate) cpu: f64,
     pub(crate) memory: f64,
+    /// Calls of others: what the last heartbeat counted beyond ours.
+    pub(crate) foreign_tasks: u32,
+    pub(crate) concurrency: Option<u32>,
+    /// Credits of the last heartbeat, less what was sent and plus what ended since. May fall below zero: a
+    /// call for this very node is sent without looking at them.
+    pub(crate) credits_left: Option<i64>,
+    pub(crate) boot_id: Option<String>,
+    pub(crate) drained_by_operator: bool,
+    pub(crate) drains_itself: bool,
+    pub(crate) calls: BTreeSet<RequestId>,
+    /// Those of `calls` that were sent over an older link of the same process.
+    pub(crate) adopted: BTreeSet<RequestId>,
 }
 
 impl NodeRecord {
@@ -113,18 +128,46 @@ impl NodeRecord {
     /// Calls running on it: those of this foreman and, by its last heartbeat, others.
     #[must_use]
     pub fn active_tasks(&self) -> u32 {
-        todo!()
+        self.in_flight().saturating_add(self.foreign_tasks)
     }
 
     /// Calls of this foreman running on it.
     #[must_use]
     pub fn in_flight(&self) -> u32 {
-        todo!()
+        u32::try_from(self.calls.len()).unwrap_or(u32::MAX)
     }
 
     /// It takes nothing new, by its own word or an operator's.
     #[must_use]
-    pub fn draining(&self) -> bool {
-        todo!()
+    pub const fn draining(&self) -> bool {
+        self.drained_by_operator || self.drains_itself
+    }
+
+    /// It is to take a call chosen for it by load.
+    pub(crate) fn is_open(&self, settings: &Settings) -> bool {
+        self.is_online() && !self.draining() && !self.is_full(settings) && self.has_credit()
+    }
+
+    /// It has as many calls as any node may have.
+    pub(crate) fn is_full(&self, settings: &Settings) -> bool {
+        self.in_flight() >= settings.max_in_flight_per_node
+    }
+
+    fn has_credit(&self) -> bool {
+        match (self.credits_left, self.concurrency) {
+            (Some(credits), _) => credits > 0,
+            (None, Some(concurrency)) => self.in_flight() < concurrency,
+            (None, None) => true,
+        }
+    }
+
+    pub(crate) fn rank(&self, weights: &LoadWeights) -> Rank {
+        let score = weights.score(self.cpu, self.memory, self.active_tasks());
+        Rank::new(score, self.in_flight(), self.node_id)
+    }
+
+    /// For messages.
+    pub(crate) fn label(&self) -> String {
+        format!("node {} ({})", self.name, self.node_id)
     }
 }
