@@ -3,7 +3,7 @@
 //!
 //! ```
 //! use venom_sdk::command::Command;
-//! # venom_sdk::fake::Host::new().command("uname", |_| Ok("Linux\n".into())).install();
+//! # let _host = venom_sdk::fake::Host::new().command("uname", |_| Ok("Linux\n".into())).install();
 //! let output = Command::new("uname").arg("-s").run()?;
 //! assert!(output.success());
 //! # Ok::<(), venom_sdk::Error>(())

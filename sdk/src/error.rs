@@ -1,5 +1,5 @@
 //! How a skill fails: the WIT variant `venom:skill/errors.error` as a Rust error, with `?` for common causes.
-//! Never guesses at a grant: only the host fills in [`Refusal::missing_grant`].
+//! Decides nothing itself.
 
 use std::fmt;
 use std::io;

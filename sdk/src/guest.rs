@@ -1,5 +1,6 @@
 //! The real host: WIT types to and from the SDK's own. Compiled into skills only; no policy of its own.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::bindings::exports::venom::skill::api::{self, Guest};
@@ -171,6 +172,14 @@ fn outcome(outcome: hive::Outcome) -> crate::hive::Outcome {
         value: outcome.value,
         reason: outcome.reason,
     }
+}
+
+/// Granted directories: what the guest calls them, and what to open.
+pub(crate) fn roots() -> Vec<(String, PathBuf)> {
+    wasip2::filesystem::preopens::get_directories()
+        .into_iter()
+        .map(|(_, guest)| (guest.clone(), PathBuf::from(guest)))
+        .collect()
 }
 
 pub(crate) fn config(key: &str) -> Result<Option<String>> {

@@ -24,14 +24,15 @@
 //! # }
 //! ```
 //!
-//! The modules [`command`], [`cache`], [`hive`], [`settings`], [`http`], [`log`] and [`progress`] reach the host. Files,
-//! clocks and sockets are those of `std`. What any of them may touch is decided by the operator's grants.
+//! The modules [`command`], [`cache`], [`hive`], [`settings`], [`http`], [`log`] and [`progress`] reach the host. Files
+//! (see [`files`] for their paths), clocks and sockets are those of `std`. What any of them may touch is decided by the operator's grants.
 //! This crate never widens them: a refusal arrives as [`Error::Denied`] and says which grant is missing.
 
 mod answer;
 pub mod cache;
 pub mod command;
 mod error;
+pub mod files;
 pub mod hive;
 pub mod http;
 pub mod log;

@@ -1,5 +1,6 @@
 //! The fake host's side of every host call, in the same shape as the real one's.
 
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -143,6 +144,10 @@ pub(crate) fn task_status(task_id: &str) -> Result<Outcome> {
         Err(error) => (Status::Failed, None, Some(error.to_string())),
     };
     Ok(Outcome { task_id: task_id.to_owned(), status, value, reason })
+}
+
+pub(crate) fn roots() -> Vec<(String, PathBuf)> {
+    with(|state| state.grants.directories.clone())
 }
 
 pub(crate) fn config(key: &str) -> Result<Option<String>> {

@@ -17,6 +17,7 @@ mod record;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -60,6 +61,7 @@ struct Grants {
     config: BTreeMap<String, String>,
     secrets: Vec<String>,
     cache: bool,
+    directories: Vec<(String, PathBuf)>,
     remaining: Option<Duration>,
 }
 
@@ -111,6 +113,15 @@ impl Host {
     /// Grants the cache.
     pub fn cache(mut self) -> Self {
         self.state.grants.cache = true;
+        self
+    }
+
+    /// Grants a directory of this machine under a guest path; [`crate::files::path`] answers paths inside it.
+    pub fn directory(mut self, guest: &str, place: impl Into<PathBuf>) -> Self {
+        self.state
+            .grants
+            .directories
+            .push((guest.to_owned(), place.into()));
         self
     }
 

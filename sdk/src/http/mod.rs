@@ -124,6 +124,7 @@ impl Request {
     }
 
     /// The host the request goes to, with its port when the URL has one.
+    #[cfg(not(target_family = "wasm"))]
     pub(crate) fn host(&self) -> Result<String> {
         Target::parse(&self.url).map(|target| target.authority.to_owned())
     }

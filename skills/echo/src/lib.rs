@@ -47,3 +47,45 @@ impl EchoSkill {
         Ok(to)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+    use venom_sdk::{Error, Skill, call, fake::Host};
+
+    use super::*;
+
+    #[test]
+    fn says_it_as_often_as_told() {
+        assert_eq!(call::<EchoSkill>("say", json!({ "text": "ha" })), Ok(json!("ha")));
+        assert_eq!(call::<EchoSkill>("say", json!({ "text": "ha", "times": 3 })), Ok(json!("hahaha")));
+        assert_eq!(call::<EchoSkill>("noop", json!({})), Ok(Value::Null));
+        assert_eq!(call::<EchoSkill>("sleep", json!({ "milliseconds": 1 })), Ok(json!(1)));
+    }
+
+    #[test]
+    fn counting_is_seen_and_can_be_cancelled() {
+        let host = Host::new().install();
+        assert_eq!(call::<EchoSkill>("count", json!({ "to": 3 })), Ok(json!(3)));
+        assert_eq!(host.partials(), [json!(1), json!(2), json!(3)]);
+        assert_eq!(host.reports().last().map(|report| (report.done, report.total)), Some((3, 3)));
+
+        let host = Host::new().cancel_after(2).install();
+        assert_eq!(call::<EchoSkill>("count", json!({ "to": 9 })), Err(Error::Cancelled));
+        assert_eq!(host.partials().len(), 2);
+    }
+
+    #[test]
+    fn it_describes_itself() {
+        let description = EchoSkill::describe();
+        assert_eq!(description.name, "EchoSkill");
+        assert!(include_str!("../skill.toml").contains("name = \"EchoSkill\""));
+        let names: Vec<&str> = description.methods.iter().map(|method| method.name.as_str()).collect();
+        assert_eq!(names, ["say", "noop", "sleep", "count"]);
+        let schema: Value = serde_json::from_str(&description.methods[0].params_schema).unwrap();
+        assert_eq!(schema["required"], json!(["text"]));
+        assert_eq!(schema["properties"]["times"]["default"], json!(1));
+        assert_eq!(schema["properties"]["text"]["description"], "What to say.");
+        assert_eq!(description.methods[0].result_schema.contains("string"), true);
+    }
+}
