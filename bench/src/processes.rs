@@ -1,0 +1,90 @@
+//! The real, release-built `venom-host` as a child, told ready by its own line on stdout.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+
+/// A child that said it is ready; killed and reaped when dropped.
+pub(crate) struct Running {
+    child: Child,
+    /// What followed the ready words: an address or a node id.
+    pub(crate) ready: String,
+}
+
+impl Running {
+    /// Starts `command` and waits for a stdout line that begins with `says`.
+    pub(crate) fn start(mut command: Command, says: &str) -> Result<Self> {
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()?;
+        let stdout = child.stdout.take().context("no stdout")?;
+        for line in BufReader::new(stdout).lines() {
+            if let Some(ready) = line?.strip_prefix(says) {
+                return Ok(Self {
+                    child,
+                    ready: ready.trim().to_owned(),
+                });
+            }
+        }
+        let status = child.wait()?;
+        bail!("{command:?} ended with {status} before it was ready");
+    }
+
+    /// Resident memory, bytes.
+    pub(crate) fn resident_bytes(&self) -> Result<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let line = status
+            .lines()
+            .find(|line| line.starts_with("VmRSS:"))
+            .context("no VmRSS")?;
+        let kib: u64 = line.split_whitespace().nth(1).context("no figure")?.parse()?;
+        Ok(kib * 1024)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Both only fail when it already ended.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// `venom-host` of this build.
+pub(crate) fn venom_host() -> Result<PathBuf> {
+    let own = std::env::current_exe()?;
+    let host = own.parent().context("no directory")?.join("venom-host");
+    if !host.exists() {
+        bail!(
+            "{} is missing: build it with `cargo build --release -p venom-host`",
+            host.display()
+        );
+    }
+    Ok(host)
+}
+
+/// A nexus on a free port, in `--dev`.
+pub(crate) fn start_nexus(data_dir: &Path, environment: &[(&str, &str)]) -> Result<Running> {
+    let mut nexus = Command::new(venom_host()?);
+    nexus
+        .args(["nexus", "--dev", "--port", "0", "--data-dir"])
+        .arg(data_dir);
+    nexus.envs(environment.iter().copied()).env("VENOM_LOG", "warn");
+    Running::start(nexus, "nexus ready ")
+}
+
+/// A spore of that nexus with the skills of a directory.
+pub(crate) fn start_spore(nexus: &str, data_dir: &Path, skills: &Path) -> Result<Running> {
+    let mut spore = Command::new(venom_host()?);
+    spore
+        .args(["spore", "--dev", "--nexus", nexus, "--data-dir"])
+        .arg(data_dir)
+        .arg("--skills")
+        .arg(skills);
+    spore.env("VENOM_LOG", "warn");
+    Running::start(spore, "spore ready ")
+}
