@@ -1,0 +1,78 @@
+//! Laws that hold for any sequence of events, checked against a naive model: no call is lost or ended
+//! twice, none goes where it must not, the least loaded is chosen, a node has one live link, the same
+//! events give the same actions. A failing case is kept in `laws.regressions` and run first ever after.
+
+#[cfg(test)]
+#[path = "laws/model.rs"]
+mod model;
+
+#[cfg(test)]
+mod laws {
+    use proptest::prelude::*;
+    use proptest::test_runner::{FileFailurePersistence, RngSeed};
+    use venom_foreman::{Foreman, Settings};
+
+    use super::model::{Hive, Op, settings};
+
+    fn config() -> ProptestConfig {
+        ProptestConfig {
+            rng_seed: RngSeed::Fixed(0x5EED_F0E3),
+            failure_persistence: Some(Box::new(FileFailurePersistence::Direct(concat!(
+                env!("CARGO_MANIFEST_DIR"),
+                "/tests/laws.regressions"
+            )))),
+            ..ProptestConfig::with_cases(1_000)
+        }
+    }
+
+    fn op() -> impl Strategy<Value = Op> {
+        let node = 0..6_u8;
+        prop_oneof![
+            3 => (node.clone(), 0..3_u8, any::<u8>(), prop::option::of(0..4_u32))
+                .prop_map(|(node, boot, kit, concurrency)| Op::Connect { node, boot, kit, concurrency }),
+            2 => (any::<u8>(), 0..=4_u8, 0..=4_u8, 0..6_u32, prop::option::of(0..4_u32))
+                .prop_map(|(pick, cpu, memory, tasks, credits)| Op::Beat { pick, cpu, memory, tasks, credits }),
+            1 => (any::<u8>(), any::<u8>(), any::<bool>()).prop_map(|(pick, kit, draining)| Op::Status { pick, kit, draining }),
+            1 => any::<u8>().prop_map(Op::Leave),
+            1 => any::<u8>().prop_map(Op::Close),
+            1 => (node.clone(), any::<bool>()).prop_map(|(node, drain)| Op::Drain { node, drain }),
+            4 => (node, 0..3_u8).prop_map(|(node, skill)| Op::CallNode { node, skill }),
+            8 => (0..3_u8, 0..8_u8).prop_map(|(skill, needs)| Op::CallBest { skill, needs }),
+            6 => (any::<u8>(), any::<bool>()).prop_map(|(pick, forged)| Op::Finish { pick, forged }),
+            1 => any::<u8>().prop_map(Op::TimeOut),
+            1 => any::<u8>().prop_map(Op::Abandon),
+            2 => (0..8_u64).prop_map(Op::Wait),
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(config())]
+
+        #[test]
+        fn every_call_ends_once_and_goes_only_where_it_may(ops in prop::collection::vec(op(), 1..120)) {
+            let mut hive = Hive::new();
+            for op in &ops {
+                hive.apply(op);
+            }
+            hive.close_everything();
+        }
+
+        #[test]
+        fn the_same_events_give_the_same_actions(ops in prop::collection::vec(op(), 1..120)) {
+            let mut hive = Hive::new();
+            for op in &ops {
+                hive.apply(op);
+            }
+            let mut again = Foreman::new(settings());
+            for (now, event, actions) in hive.log() {
+                prop_assert_eq!(&again.step(*now, event.clone()), actions);
+            }
+        }
+    }
+
+    #[test]
+    fn the_settings_of_the_model_are_tight_enough_to_matter() {
+        assert!(settings().max_offline_nodes < 6 && settings().max_in_flight_per_node < 8);
+        assert_ne!(settings(), Settings::default());
+    }
+}
