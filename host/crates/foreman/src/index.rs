@@ -270,3 +270,85 @@ fn bits(mut word: u64) -> impl Iterator<Item = usize> {
         Some(bit)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use proptest::test_runner::{FileFailurePersistence, RngSeed};
+    use uuid::Uuid;
+
+    use super::*;
+
+    /// Three blocks and a bit.
+    const PLACES: usize = 200;
+    const LABELS: [Label<'_>; 4] = [Label::Skill("a"), Label::Skill("b"), Label::Tag("a"), Label::Gpu];
+
+    #[derive(Debug, Clone)]
+    enum Op {
+        Label { at: usize, label: usize, on: bool },
+        Rank { at: usize, score: Option<u8> },
+    }
+
+    fn op() -> impl Strategy<Value = Op> {
+        prop_oneof![
+            (0..PLACES, 0..LABELS.len(), prop::bool::weighted(0.7)).prop_map(|(at, label, on)| Op::Label {
+                at,
+                label,
+                on
+            }),
+            (0..PLACES, prop::option::weighted(0.8, 0..6_u8)).prop_map(|(at, score)| Op::Rank { at, score }),
+        ]
+    }
+
+    fn rank(at: usize, score: u8) -> Rank {
+        Rank::new(f64::from(score), 0, NodeId(Uuid::from_u128(at as u128)))
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig {
+            rng_seed: RngSeed::Fixed(0x1DE8),
+            failure_persistence: Some(Box::new(FileFailurePersistence::Direct(concat!(
+                env!("CARGO_MANIFEST_DIR"), "/tests/index.regressions"
+            )))),
+            ..ProptestConfig::with_cases(200)
+        })]
+
+        #[test]
+        fn finds_what_a_scan_finds(ops in prop::collection::vec(op(), 1..1_500), asked in 1..16_usize) {
+            let mut index = Index::default();
+            let mut labels = [[false; LABELS.len()]; PLACES];
+            let mut ranks = [None; PLACES];
+            for op in ops {
+                match op {
+                    Op::Label { at, label, on } => {
+                        labels[at][label] = on;
+                        if on { index.add_label(LABELS[label], at) } else { index.remove_label(LABELS[label], at) }
+                    }
+                    Op::Rank { at, score } => {
+                        ranks[at] = score.map(|score| rank(at, score));
+                        index.set_rank(at, ranks[at]);
+                    }
+                }
+            }
+            for block in &index.blocks {
+                prop_assert_eq!(block.lowest, block.ranks.iter().flatten().min().copied());
+            }
+            let asked: Vec<usize> = (0..LABELS.len()).filter(|label| asked >> label & 1 == 1).collect();
+            let names: Vec<Label<'_>> = asked.iter().map(|&label| LABELS[label]).collect();
+            let having: Vec<usize> = (0..PLACES).filter(|&at| asked.iter().all(|&label| labels[at][label])).collect();
+            let best = having.iter().copied().filter(|&at| ranks[at].is_some()).min_by_key(|&at| ranks[at]);
+            prop_assert_eq!(index.best(&names), best);
+            prop_assert_eq!(index.having(&names), having);
+        }
+    }
+
+    #[test]
+    fn a_label_that_nobody_has_is_forgotten() {
+        let mut index = Index::default();
+        index.add_label(Label::Skill("a"), 70);
+        index.add_label(Label::Skill("a"), 70);
+        assert!(index.has(Label::Skill("a"), 70) && !index.has(Label::Skill("a"), 6));
+        index.remove_label(Label::Skill("a"), 70);
+        assert_eq!(index.skills().count(), 0);
+    }
+}
