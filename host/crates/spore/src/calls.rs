@@ -44,6 +44,15 @@ pub(crate) enum NotStarted {
     Refused(CallError),
 }
 
+/// What a call said.
+#[derive(Debug)]
+pub(crate) enum Said {
+    /// It goes on.
+    Progress(Progress),
+    /// It ended.
+    Finished(Finished),
+}
+
 /// One call in hand.
 struct Entry {
     cancel: CancellationToken,
@@ -116,10 +125,6 @@ impl<E: Executor> Calls<E> {
     }
 
     fn admit(&self, execute: &ExecuteSkill) -> Result<std::time::Duration, CallError> {
-        if execute.node_id != self.node_id {
-            let text = format!("call is for node {}, but this is node {}", execute.node_id, self.node_id);
-            return Err(CallError::new(ErrorCode::InvalidParams, text));
-        }
         let timeout = run::timeout(execute.timeout)?;
         let most = self.limits.concurrency as usize + self.limits.queue as usize;
         if self.entries.len() >= most {
@@ -159,48 +164,38 @@ impl<E: Executor> Calls<E> {
         while self.progress_out.try_recv().is_ok() {}
     }
 
-    /// The next call that ended and is still wanted; waits for ever when there is none. Loses nothing
-    /// when dropped.
-    pub(crate) async fn finished(&mut self) -> Finished {
+    /// What the wanted calls say next; waits for ever when there are none. What a call said comes before
+    /// its end. Loses nothing when dropped.
+    pub(crate) async fn next(&mut self) -> Said {
         loop {
-            match self.tasks.join_next_with_id().await {
-                None => std::future::pending().await,
-                Some(joined) => {
-                    if let Some(finished) = self.settle(joined) {
-                        return finished;
+            tokio::select! {
+                biased;
+                Some(progress) = self.progress_out.recv() => {
+                    if self.is_wanted(progress.request_id) {
+                        return Said::Progress(progress);
                     }
                 }
+                Some(joined) = self.tasks.join_next_with_id() => {
+                    if let Some(finished) = self.settle(joined) {
+                        return Said::Finished(finished);
+                    }
+                }
+                // `self` holds a sender, so the channel does not end, and this is not reached
+                else => std::future::pending().await,
             }
         }
     }
 
-    /// As [`Self::finished`], for those that have ended already.
-    pub(crate) fn try_finished(&mut self) -> Option<Finished> {
-        while let Some(joined) = self.tasks.try_join_next_with_id() {
-            if let Some(finished) = self.settle(joined) {
-                return Some(finished);
-            }
-        }
-        None
-    }
-
-    /// The next progress of a call that is still wanted.
-    pub(crate) async fn progress(&mut self) -> Progress {
-        loop {
-            match self.progress_out.recv().await {
-                Some(progress) if self.is_wanted(progress.request_id) => return progress,
-                Some(_) => {}
-                // `self` holds a sender, so the channel never ends
-                None => std::future::pending().await,
-            }
-        }
-    }
-
-    /// As [`Self::progress`], for what is there already.
-    pub(crate) fn try_progress(&mut self) -> Option<Progress> {
+    /// As [`Self::next`], for what has been said already.
+    pub(crate) fn try_next(&mut self) -> Option<Said> {
         while let Ok(progress) = self.progress_out.try_recv() {
             if self.is_wanted(progress.request_id) {
-                return Some(progress);
+                return Some(Said::Progress(progress));
+            }
+        }
+        while let Some(joined) = self.tasks.try_join_next_with_id() {
+            if let Some(finished) = self.settle(joined) {
+                return Some(Said::Finished(finished));
             }
         }
         None
@@ -219,6 +214,13 @@ impl<E: Executor> Calls<E> {
     /// Calls that would run at once beside those.
     pub(crate) fn credits(&self) -> u32 {
         self.limits.concurrency.saturating_sub(self.active())
+    }
+
+    /// Waits until no call is in hand, wanted or not.
+    pub(crate) async fn emptied(&mut self) {
+        while let Some(joined) = self.tasks.join_next_with_id().await {
+            self.settle(joined);
+        }
     }
 
     fn is_wanted(&self, request_id: RequestId) -> bool {

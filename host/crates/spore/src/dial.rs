@@ -1,1 +1,163 @@
-//! soon
+//! Opens the WebSocket to the nexus: TCP, TLS when asked, upgrade, all under one deadline. Sends no message.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::crypto::ring;
+use rustls::{ClientConfig, RootCertStore};
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::Error;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::{Connector, client_async_tls_with_config};
+use venom_protocol::MAX_FRAME_BYTES;
+
+use crate::address::Endpoint;
+use crate::error::{CaFileError, LinkError, SporeError};
+use crate::wire::Wire;
+
+/// Time for name lookup, connect, TLS and upgrade together.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Read buffer of a link, allocated at once: calls are small, and a process may hold thousands of links.
+const READ_BUFFER: usize = 4 * 1024;
+
+/// Frames are gathered up to this before they are written unasked.
+const WRITE_BUFFER: usize = 16 * 1024;
+
+/// Knows where the nexus is and whom to trust there.
+pub(crate) struct Dialer {
+    endpoint: Endpoint,
+    connector: Connector,
+}
+
+impl Dialer {
+    pub(crate) fn new(nexus: &str, ca_file: Option<&Path>) -> Result<Self, SporeError> {
+        let endpoint = Endpoint::parse(nexus)?;
+        let connector = if endpoint.tls {
+            Connector::Rustls(Arc::new(tls(ca_file)?))
+        } else {
+            Connector::Plain
+        };
+        if endpoint.is_exposed() {
+            let nexus = endpoint.authority();
+            tracing::warn!(nexus, "the token and all calls travel in plain text; use wss:// or https://");
+        }
+        Ok(Self { endpoint, connector })
+    }
+
+    pub(crate) const fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    pub(crate) async fn dial(&self) -> Result<Wire, LinkError> {
+        timeout(PATIENCE, self.open()).await.unwrap_or_else(|_| {
+            Err(LinkError::Slow {
+                authority: self.endpoint.authority(),
+                waited: PATIENCE,
+            })
+        })
+    }
+
+    async fn open(&self) -> Result<Wire, LinkError> {
+        let unreachable = |source| LinkError::Unreachable {
+            authority: self.endpoint.authority(),
+            source,
+        };
+        let address = (self.endpoint.host.as_str(), self.endpoint.port);
+        let socket = TcpStream::connect(address).await.map_err(unreachable)?;
+        socket.set_nodelay(true).map_err(unreachable)?;
+        let connector = Some(self.connector.clone());
+        match client_async_tls_with_config(&self.endpoint.url, socket, Some(frames()), connector).await {
+            Ok((stream, _)) => Ok(Wire::new(stream)),
+            Err(error) => Err(self.refused(error)),
+        }
+    }
+
+    fn refused(&self, error: Error) -> LinkError {
+        let authority = self.endpoint.authority();
+        match error {
+            Error::Http(answer) => match answer.status().as_u16() {
+                // what Python servers make of a close before the upgrade
+                status @ (401 | 403) => LinkError::TokenRefused {
+                    reason: format!("http {status}"),
+                },
+                status @ (429 | 500..) => LinkError::Unreachable {
+                    authority,
+                    source: io::Error::other(format!("it answered http {status}")),
+                },
+                status => LinkError::NoNexus { authority, status },
+            },
+            Error::Io(source) => LinkError::Unreachable { authority, source },
+            other => LinkError::WebSocket(other),
+        }
+    }
+}
+
+fn frames() -> WebSocketConfig {
+    WebSocketConfig::default()
+        .read_buffer_size(READ_BUFFER)
+        .write_buffer_size(WRITE_BUFFER)
+        .max_message_size(Some(MAX_FRAME_BYTES))
+        .max_frame_size(Some(MAX_FRAME_BYTES))
+}
+
+/// The public authorities, and those of the file beside them. Its own provider, so that nothing depends on
+/// which one the process installed.
+fn tls(ca_file: Option<&Path>) -> Result<ClientConfig, SporeError> {
+    let mut roots = RootCertStore {
+        roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
+    };
+    if let Some(path) = ca_file {
+        add_file(&mut roots, path).map_err(|source| SporeError::CaFile {
+            path: path.to_owned(),
+            source,
+        })?;
+    }
+    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(SporeError::Tls)?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(config)
+}
+
+fn add_file(roots: &mut RootCertStore, path: &Path) -> Result<(), CaFileError> {
+    let mut found = false;
+    for certificate in CertificateDer::pem_file_iter(path).map_err(CaFileError::Pem)? {
+        roots.add(certificate.map_err(CaFileError::Pem)?).map_err(CaFileError::Invalid)?;
+        found = true;
+    }
+    if found { Ok(()) } else { Err(CaFileError::Empty) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_without_certificates_is_refused_before_anything_is_dialled() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let empty = dir.path().join("empty.pem");
+        std::fs::write(&empty, "").expect("written");
+        for path in [empty, dir.path().join("absent.pem")] {
+            let error = Dialer::new("wss://hub", Some(&path)).err().expect("refused");
+            assert!(matches!(error, SporeError::CaFile { .. }), "{error}");
+            assert!(error.to_string().contains(".pem"), "{error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn nobody_listening_is_unreachable_and_named() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("bound");
+        let address = listener.local_addr().expect("an address").to_string();
+        drop(listener);
+        let error = Dialer::new(&address, None).expect("a dialer").dial().await.err().expect("nobody there");
+        assert!(matches!(error, LinkError::Unreachable { .. }), "{error}");
+        assert!(error.to_string().contains(&address), "{error}");
+    }
+}

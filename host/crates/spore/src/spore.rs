@@ -1,10 +1,25 @@
-//! The life of a spore.
+//! The life of a spore: dial, talk, wait, again, until it is told to end. It never ends by itself.
+
+use std::sync::Arc;
+use std::time::Duration;
+
 use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 use venom_protocol::NodeId;
 use venom_runtime::SkillSet;
 
-use crate::{SporeError, SporeSettings};
+use crate::backoff::Tries;
+use crate::calls::{Calls, Limits};
+use crate::dial::Dialer;
+use crate::error::LinkError;
+use crate::link::{self, Core, Ended, Report, Signals};
+use crate::vitals::{Vitals, sample};
+use crate::{Executor, SporeError, SporeSettings, detect};
+
+/// Cancelled calls get this long to clean up behind themselves (kill a command, close a file) at the end.
+const LAST_GRACE: Duration = Duration::from_secs(1);
 
 /// What a spore knows once a nexus took it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,10 +32,12 @@ pub struct Ready {
     pub nexus_version: Option<String>,
 }
 
-/// Runs a spore.
+/// Runs a spore until `drain` (finish what runs, refuse what is new, say goodbye) or `quit` (at once). Sends
+/// `ready` when a nexus first takes it. A nexus that is away, refuses the token or vanishes is tried again
+/// for ever.
 ///
 /// # Errors
-/// [`SporeError`].
+/// [`SporeError`], before anything is dialled: a setting cannot work.
 pub async fn run(
     settings: SporeSettings,
     skills: SkillSet,
@@ -28,6 +45,126 @@ pub async fn run(
     drain: CancellationToken,
     quit: CancellationToken,
 ) -> Result<(), SporeError> {
-    let _ = (settings, skills, ready, drain, quit);
-    todo!()
+    settings.check()?;
+    let dialer = Dialer::new(&settings.nexus, settings.ca_file.as_deref())?;
+    let tags = settings.tags.clone();
+    let machine = tokio::task::spawn_blocking(move || detect(&tags)).await.unwrap_or_default();
+    let vitals = Arc::new(Vitals::default());
+    let core = core(settings, Arc::new(skills), machine, Arc::clone(&vitals));
+    tokio::select! {
+        () = live(&core, &dialer, Signals { drain, quit }, ready) => {}
+        () = sample(&vitals) => {}
+    }
+    Ok(())
+}
+
+/// What all links of a new process share.
+pub(crate) fn core<E>(
+    settings: SporeSettings,
+    executor: Arc<E>,
+    machine: venom_protocol::Capabilities,
+    vitals: Arc<Vitals>,
+) -> Core<E> {
+    Core {
+        settings,
+        executor,
+        machine,
+        boot_id: Uuid::new_v4().to_string(),
+        vitals,
+    }
+}
+
+/// Links, one after the other.
+pub(crate) async fn live<E: Executor>(
+    core: &Core<E>,
+    dialer: &Dialer,
+    signals: Signals,
+    ready: oneshot::Sender<Ready>,
+) {
+    let settings = &core.settings;
+    let limits = Limits {
+        concurrency: settings.concurrency,
+        queue: settings.queue,
+    };
+    let mut calls = Calls::new(settings.node_id, Arc::clone(&core.executor), limits);
+    let mut tries = Tries::new(settings.backoff);
+    let mut ready = Some(ready);
+    let mut complaint = Complaint::default();
+    loop {
+        let Some(report) = attempt(core, dialer, &mut calls, &signals, &mut ready).await else {
+            break;
+        };
+        let Ended::Lost(error) = report.ended else {
+            break;
+        };
+        if report.held.is_some() {
+            complaint.forget();
+        }
+        if report.held.is_some_and(|held| held >= settings.backoff.cap) {
+            tries.reset();
+        }
+        let wait = if error.needs_people() {
+            tries.wait_at_cap(&mut rand::rng())
+        } else {
+            tries.wait(&mut rand::rng())
+        };
+        complaint.say(&error, tries.failures(), wait);
+        tokio::select! {
+            () = sleep(wait) => {}
+            () = signals.drain.cancelled() => break,
+            () = signals.quit.cancelled() => break,
+        }
+    }
+    let grace = Instant::now() + LAST_GRACE;
+    // calls that are not gone by then go with the process
+    let _ = timeout_at(grace, calls.emptied()).await;
+}
+
+/// One try. `None`: told to end before there was a link.
+async fn attempt<E: Executor>(
+    core: &Core<E>,
+    dialer: &Dialer,
+    calls: &mut Calls<E>,
+    signals: &Signals,
+    ready: &mut Option<oneshot::Sender<Ready>>,
+) -> Option<Report> {
+    let dialled = tokio::select! {
+        dialled = dialer.dial() => dialled,
+        () = signals.drain.cancelled() => return None,
+        () = signals.quit.cancelled() => return None,
+    };
+    match dialled {
+        Ok(wire) => Some(link::talk(core, calls, wire, signals, ready).await),
+        Err(error) => Some(Report {
+            ended: Ended::Lost(error),
+            held: None,
+        }),
+    }
+}
+
+/// Says why there is no link: once for each new reason, not once a try.
+#[derive(Debug, Default)]
+struct Complaint {
+    last: String,
+}
+
+impl Complaint {
+    fn say(&mut self, error: &LinkError, tries: u32, wait: Duration) {
+        let text = error.to_string();
+        if text == self.last {
+            tracing::debug!(tries, ?wait, "still no link to the nexus: {text}");
+            return;
+        }
+        if error.needs_people() {
+            tracing::error!(?wait, "no link to the nexus: {text}; trying again");
+        } else {
+            tracing::warn!(?wait, "no link to the nexus: {text}; trying again");
+        }
+        self.last = text;
+    }
+
+    /// There was a link in between: the same reason is news again.
+    fn forget(&mut self) {
+        self.last.clear();
+    }
 }

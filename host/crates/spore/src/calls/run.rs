@@ -24,7 +24,6 @@ const MAX_TIMEOUT: Duration = Duration::from_secs(24 * 3_600);
 /// A call that ended, as the frame that says so.
 #[derive(Debug)]
 pub(crate) struct Finished {
-    pub(crate) request_id: RequestId,
     /// `None`: it could not be written as JSON, which only a bug can cause; the log has it.
     pub(crate) frame: Option<String>,
 }
@@ -39,10 +38,7 @@ impl Finished {
         let frame = encode(response, Timestamp::now())
             .inspect_err(|error| tracing::error!(request_id = %response.request_id, %error, "answer cannot be written"))
             .ok();
-        Self {
-            request_id: response.request_id,
-            frame,
-        }
+        Self { frame }
     }
 }
 

@@ -1,0 +1,1 @@
+//! Laws of the local hive, with a closure in place of skills.

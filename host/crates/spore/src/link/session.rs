@@ -1,0 +1,322 @@
+//! The loop of one session: what it hears, what its calls say, what is due.
+
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep_until, timeout};
+use venom_protocol::session::{SporeEnd, SporeStep};
+use venom_protocol::{
+    Body, Capabilities, Disconnect, ErrorCode, ErrorReport, ExecuteSkill, Handshake, Heartbeat, PROTOCOL_VERSION,
+    StatusUpdate, Timestamp, Welcome, close, encode,
+};
+
+use super::due::{Due, Duty};
+use super::{Core, Ended, Signals};
+use crate::calls::{Calls, Finished, NotStarted, Said, Watched};
+use crate::error::LinkError;
+use crate::wire::{Heard, Wire};
+use crate::{Executor, Ready};
+
+/// Time for the goodbye to go out and the nexus to close.
+const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
+
+/// See the module.
+pub(super) struct Session<'a, E> {
+    core: &'a Core<E>,
+    calls: &'a mut Calls<E>,
+    wire: Wire,
+    end: SporeEnd,
+    due: Due,
+    accepted: Option<Instant>,
+    /// The skills the nexus knows of.
+    announced: Vec<String>,
+    draining: bool,
+    /// Calls ignored their cancellation and are not waited for.
+    left: bool,
+    /// The nexus said goodbye, with this reason.
+    leaving: Option<String>,
+    ready: &'a mut Option<oneshot::Sender<Ready>>,
+}
+
+impl<'a, E: Executor> Session<'a, E> {
+    pub(super) fn new(
+        core: &'a Core<E>,
+        calls: &'a mut Calls<E>,
+        wire: Wire,
+        ready: &'a mut Option<oneshot::Sender<Ready>>,
+    ) -> Self {
+        Self {
+            core,
+            calls,
+            wire,
+            end: SporeEnd::new(core.settings.node_id),
+            due: Due::new(Instant::now(), core.settings.heartbeat_interval),
+            accepted: None,
+            announced: core.executor.skills(),
+            draining: false,
+            left: false,
+            leaving: None,
+            ready,
+        }
+    }
+
+    pub(super) const fn accepted_at(&self) -> Option<Instant> {
+        self.accepted
+    }
+
+    pub(super) async fn run(&mut self, signals: &Signals) -> Result<Ended, LinkError> {
+        self.introduce()?;
+        loop {
+            tokio::select! {
+                heard = self.wire.hear() => self.on_heard(heard?),
+                said = self.calls.next(), if self.wire.has_room() => self.pass_on(said),
+                () = sleep_until(self.due.next()) => self.on_due(),
+                () = signals.drain.cancelled(), if !self.draining => self.begin_drain(),
+                () = signals.quit.cancelled() => return Ok(Ended::Quit),
+            }?;
+            self.gather()?;
+            if let Some(ended) = self.done()? {
+                return Ok(ended);
+            }
+        }
+    }
+
+    /// After the last frame that matters: says goodbye where that is in order, and closes.
+    pub(super) async fn end(mut self, ended: &Ended) {
+        self.calls.abandon_all();
+        let (code, reason) = match ended {
+            Ended::Quit => return,
+            Ended::Lost(LinkError::Confused { reason }) => (close::POLICY, reason.as_str()),
+            Ended::Lost(LinkError::Goodbye { .. }) => (close::NORMAL, "goodbye"),
+            Ended::Lost(_) => return,
+            Ended::Drained => {
+                let goodbye = Disconnect {
+                    reason: "drained".to_owned(),
+                };
+                if self.send(&goodbye).is_err() || timeout(CLOSE_PATIENCE, self.wire.flush()).await.is_err() {
+                    return;
+                }
+                (close::NORMAL, "drained")
+            }
+        };
+        self.wire.close(code, reason, CLOSE_PATIENCE).await;
+    }
+
+    fn introduce(&mut self) -> Result<(), LinkError> {
+        let settings = &self.core.settings;
+        let handshake = Handshake {
+            node_id: settings.node_id,
+            node_name: settings.name.clone(),
+            capabilities: self.capabilities(),
+            token: settings.token.reveal().to_owned(),
+            protocol: Some(PROTOCOL_VERSION),
+            concurrency: Some(settings.concurrency),
+            boot_id: Some(self.core.boot_id.clone()),
+            version: Some(env!("CARGO_PKG_VERSION").to_owned()),
+        };
+        self.send(&handshake)
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            skills: self.announced.clone(),
+            ..self.core.machine.clone()
+        }
+    }
+
+    fn send<B: Body>(&mut self, body: &B) -> Result<(), LinkError> {
+        Ok(self.wire.send(encode(body, Timestamp::now())?)?)
+    }
+
+    fn pass_on(&mut self, said: Said) -> Result<(), LinkError> {
+        match said {
+            Said::Progress(progress) => self.send(&progress),
+            Said::Finished(finished) => self.answer(finished),
+        }
+    }
+
+    fn answer(&mut self, finished: Finished) -> Result<(), LinkError> {
+        if let Some(frame) = finished.frame {
+            self.wire.send(frame)?;
+        }
+        Ok(())
+    }
+
+    /// Gathers everything that was said meanwhile, so that it goes out in one write.
+    fn gather(&mut self) -> Result<(), LinkError> {
+        while self.wire.has_room() {
+            let Some(said) = self.calls.try_next() else {
+                break;
+            };
+            self.pass_on(said)?;
+        }
+        Ok(())
+    }
+
+    /// Whether nothing is left to do here: drained, or left by a nexus that goes away.
+    fn done(&mut self) -> Result<Option<Ended>, LinkError> {
+        if self.calls.wanted() > 0 && !self.left {
+            return Ok(None);
+        }
+        if self.draining {
+            return Ok(Some(Ended::Drained));
+        }
+        match self.leaving.take() {
+            Some(reason) => Err(LinkError::Goodbye { reason }),
+            None => Ok(None),
+        }
+    }
+
+    fn on_heard(&mut self, heard: Heard) -> Result<(), LinkError> {
+        self.due.heard(Instant::now());
+        let step = match heard {
+            Heard::Text(text) => self.end.on_text(&text),
+            Heard::Binary => self.end.on_binary(),
+            Heard::Sign => return Ok(()),
+            Heard::BrokenOff => return Err(self.leaving.take().map_or(LinkError::BrokenOff, goodbye)),
+            Heard::Closed { code, reason } => {
+                return Err(self.leaving.take().map_or_else(|| closed(code, reason), goodbye));
+            }
+        };
+        match step {
+            SporeStep::Welcome(welcome) => self.on_welcome(&welcome),
+            SporeStep::Execute(execute) => self.on_execute(execute),
+            SporeStep::Cancel(cancel) => {
+                let known = self.calls.cancel(cancel.request_id);
+                tracing::debug!(request_id = %cancel.request_id, reason = cancel.reason, known, "call cancelled");
+                Ok(())
+            }
+            SporeStep::Goodbye(Disconnect { reason }) => {
+                self.leaving = Some(reason);
+                Ok(())
+            }
+            SporeStep::PeerError(ErrorReport { error }) => {
+                tracing::warn!(error, "the nexus says that a message of this spore was wrong");
+                Ok(())
+            }
+            SporeStep::Complain { error, send } => {
+                tracing::warn!(error = error.error, "the nexus sent a message that is wrong");
+                if send { self.send(&error) } else { Ok(()) }
+            }
+            SporeStep::Close { reason, .. } => Err(LinkError::Confused { reason }),
+        }
+    }
+
+    fn on_welcome(&mut self, welcome: &Welcome) -> Result<(), LinkError> {
+        let timeout = Duration::try_from_secs_f64(welcome.heartbeat_timeout).ok();
+        self.accept(timeout, Some(welcome.version.clone()));
+        if self.draining { self.tell_status() } else { Ok(()) }
+    }
+
+    fn on_execute(&mut self, execute: ExecuteSkill) -> Result<(), LinkError> {
+        if self.accepted.is_none() {
+            self.accept(None, None);
+        }
+        let request_id = execute.request_id;
+        if self.draining {
+            let text = "node is draining and takes no new calls; try another node";
+            return self.refuse(&execute, ErrorCode::Draining, text);
+        }
+        let watched = if self.end.protocol() >= 2 { Watched::Yes } else { Watched::No };
+        match self.calls.start(execute, watched) {
+            Ok(()) => Ok(()),
+            Err(NotStarted::Refused(error)) => {
+                let finished = Finished::failed(request_id, self.core.settings.node_id, error);
+                self.answer(finished)
+            }
+            Err(NotStarted::Duplicate) => {
+                tracing::warn!(%request_id, "the nexus sent a call that is in hand already; it is not run twice");
+                let error = format!("request {request_id} is in hand already and is not run twice");
+                if self.end.protocol() >= 2 { self.send(&ErrorReport { error }) } else { Ok(()) }
+            }
+        }
+    }
+
+    fn refuse(&mut self, execute: &ExecuteSkill, code: ErrorCode, text: &str) -> Result<(), LinkError> {
+        let error = venom_protocol::CallError::new(code, text);
+        self.answer(Finished::failed(execute.request_id, self.core.settings.node_id, error))
+    }
+
+    /// The nexus took this spore.
+    fn accept(&mut self, timeout: Option<Duration>, version: Option<String>) {
+        let now = Instant::now();
+        self.due.accepted(now, timeout);
+        self.accepted.get_or_insert(now);
+        let protocol = self.end.protocol();
+        tracing::info!(protocol, nexus_version = version.as_deref(), "accepted by the nexus");
+        if let Some(ready) = self.ready.take() {
+            // whoever started this spore may not care
+            let _ = ready.send(Ready {
+                node_id: self.core.settings.node_id,
+                protocol,
+                nexus_version: version,
+            });
+        }
+    }
+
+    fn on_due(&mut self) -> Result<(), LinkError> {
+        while let Some(duty) = self.due.take(Instant::now()) {
+            match duty {
+                Duty::GiveUp { silence } => return Err(LinkError::Silent { silence }),
+                Duty::LeaveCalls => self.left = true,
+                Duty::CancelCalls => {
+                    tracing::warn!(calls = self.calls.wanted(), "drain deadline passed; running calls are cancelled");
+                    self.calls.cancel_all();
+                }
+                Duty::TakeSilenceForConsent => self.accept(None, None),
+                Duty::Beat => self.beat()?,
+                Duty::Ping => self.wire.ping()?,
+            }
+        }
+        Ok(())
+    }
+
+    fn beat(&mut self) -> Result<(), LinkError> {
+        let skills = self.core.executor.skills();
+        if skills != self.announced {
+            self.announced = skills;
+            self.tell_status()?;
+        }
+        let heartbeat = Heartbeat {
+            node_id: self.core.settings.node_id,
+            cpu_usage: self.core.vitals.cpu(),
+            memory_usage: self.core.vitals.memory(),
+            active_tasks: self.calls.active(),
+            credits: Some(if self.draining { 0 } else { self.calls.credits() }),
+        };
+        self.send(&heartbeat)
+    }
+
+    fn begin_drain(&mut self) -> Result<(), LinkError> {
+        let calls = self.calls.wanted();
+        tracing::info!(calls, "draining: running calls finish, new ones are refused");
+        self.draining = true;
+        self.due.drain_began(Instant::now(), self.core.settings.drain_timeout);
+        self.tell_status()
+    }
+
+    /// What changed without a reconnect; protocol 1 has no word for it.
+    fn tell_status(&mut self) -> Result<(), LinkError> {
+        if self.end.protocol() < 2 {
+            return Ok(());
+        }
+        let status = StatusUpdate {
+            node_id: self.core.settings.node_id,
+            capabilities: self.capabilities(),
+            draining: self.draining,
+        };
+        self.send(&status)
+    }
+}
+
+fn goodbye(reason: String) -> LinkError {
+    LinkError::Goodbye { reason }
+}
+
+fn closed(code: u16, reason: String) -> LinkError {
+    match code {
+        close::POLICY if reason == close::AUTHENTICATION_FAILED => LinkError::TokenRefused { reason },
+        close::UNSUPPORTED => LinkError::RoleOff { reason },
+        code => LinkError::Closed { code, reason },
+    }
+}
