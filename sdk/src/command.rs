@@ -50,7 +50,10 @@ pub struct Output {
 impl Command {
     /// A program by its granted name.
     pub fn new(program: impl Into<String>) -> Self {
-        Self { program: program.into(), ..Self::default() }
+        Self {
+            program: program.into(),
+            ..Self::default()
+        }
     }
 
     /// Adds one argument.
@@ -121,6 +124,10 @@ impl Output {
 /// A program that printed this and ended well.
 impl From<&str> for Output {
     fn from(stdout: &str) -> Self {
-        Self { exit_code: Some(0), stdout: stdout.into(), ..Self::default() }
+        Self {
+            exit_code: Some(0),
+            stdout: stdout.into(),
+            ..Self::default()
+        }
     }
 }

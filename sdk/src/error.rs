@@ -83,7 +83,12 @@ impl fmt::Display for Error {
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { capability, target, reason, missing_grant } = self;
+        let Self {
+            capability,
+            target,
+            reason,
+            missing_grant,
+        } = self;
         write!(f, "{capability} denied")?;
         if !target.is_empty() {
             write!(f, " for `{target}`")?;
@@ -154,11 +159,23 @@ mod tests {
     #[test]
     fn io_errors_keep_their_meaning() {
         let denied = Error::from(io::Error::from(io::ErrorKind::PermissionDenied));
-        assert!(matches!(&denied, Error::Denied(refusal) if refusal.capability == "fs"), "{denied:?}");
+        assert!(
+            matches!(&denied, Error::Denied(refusal) if refusal.capability == "fs"),
+            "{denied:?}"
+        );
         assert!(denied.to_string().starts_with("fs denied: "), "{denied}");
-        assert!(matches!(Error::from(io::Error::from(io::ErrorKind::NotFound)), Error::NotFound(_)));
-        assert!(matches!(Error::from(io::Error::from(io::ErrorKind::StorageFull)), Error::Limit(_)));
-        assert!(matches!(Error::from(io::Error::from(io::ErrorKind::TimedOut)), Error::TimedOut(_)));
+        assert!(matches!(
+            Error::from(io::Error::from(io::ErrorKind::NotFound)),
+            Error::NotFound(_)
+        ));
+        assert!(matches!(
+            Error::from(io::Error::from(io::ErrorKind::StorageFull)),
+            Error::Limit(_)
+        ));
+        assert!(matches!(
+            Error::from(io::Error::from(io::ErrorKind::TimedOut)),
+            Error::TimedOut(_)
+        ));
         assert!(matches!(Error::from(io::Error::other("odd")), Error::Failed(text) if text == "odd"));
     }
 

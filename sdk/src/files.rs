@@ -27,7 +27,10 @@ pub fn roots() -> Vec<String> {
 /// granted directory. (In native tests the answer is a path of the directory that the fake host was given.)
 pub fn path(written: &str) -> Result<PathBuf> {
     if written.contains('\0') {
-        return Err(Error::InvalidParams(format!("`{}` is no path: it holds a zero byte", written.escape_debug())));
+        return Err(Error::InvalidParams(format!(
+            "`{}` is no path: it holds a zero byte",
+            written.escape_debug()
+        )));
     }
     let guest = Path::new(WORKSPACE).join(written);
     let roots = host::roots();
@@ -37,9 +40,11 @@ pub fn path(written: &str) -> Result<PathBuf> {
         .filter_map(|(root, place)| Some((root, place, inside(root)?)))
         .max_by_key(|(root, ..)| root.len());
     match found {
-        Some((root, _, rest)) if leaves(&rest) => {
-            Err(refusal(written, format!("it leaves the granted directory `{root}`"), String::new()))
-        }
+        Some((root, _, rest)) if leaves(&rest) => Err(refusal(
+            written,
+            format!("it leaves the granted directory `{root}`"),
+            String::new(),
+        )),
         Some((_, place, rest)) if rest.as_os_str().is_empty() => Ok(place.clone()),
         Some((_, place, rest)) => Ok(place.join(rest)),
         None => Err(not_granted(written, &guest, &roots)),
@@ -74,11 +79,21 @@ fn not_granted(written: &str, guest: &Path, roots: &[(String, PathBuf)]) -> Erro
     } else {
         WORKSPACE.to_owned()
     };
-    refusal(written, reason, format!("fs = [{{ host = \"DIRECTORY\", guest = \"{directory}\" }}]"))
+    refusal(
+        written,
+        reason,
+        format!("fs = [{{ host = \"DIRECTORY\", guest = \"{directory}\" }}]"),
+    )
 }
 
 fn refusal(target: &str, reason: String, missing_grant: String) -> Error {
-    Refusal { capability: "fs".to_owned(), target: target.to_owned(), reason, missing_grant }.into()
+    Refusal {
+        capability: "fs".to_owned(),
+        target: target.to_owned(),
+        reason,
+        missing_grant,
+    }
+    .into()
 }
 
 #[cfg(test)]
@@ -106,8 +121,15 @@ mod tests {
         assert!(denied("../x").reason.contains("leaves the granted directory `/work`"));
         assert!(denied("a/../../work/x").reason.contains("leaves"));
         assert!(denied("/work/../etc/passwd").reason.contains("leaves"));
-        assert!(denied("/workshop/x").reason.contains("outside the granted directories (/work, /work/deep)"));
-        assert_eq!(denied("/etc/passwd").missing_grant, "fs = [{ host = \"DIRECTORY\", guest = \"/etc\" }]");
+        assert!(
+            denied("/workshop/x")
+                .reason
+                .contains("outside the granted directories (/work, /work/deep)")
+        );
+        assert_eq!(
+            denied("/etc/passwd").missing_grant,
+            "fs = [{ host = \"DIRECTORY\", guest = \"/etc\" }]"
+        );
         assert!(matches!(path("a\0b"), Err(Error::InvalidParams(_))));
     }
 

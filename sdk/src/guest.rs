@@ -20,7 +20,11 @@ impl<S: Skill> Guest for S {
                 result_schema: method.result_schema,
             })
             .collect();
-        api::Description { name: description.name, summary: description.summary, methods }
+        api::Description {
+            name: description.name,
+            summary: description.summary,
+            methods,
+        }
     }
 
     fn invoke(method: String, params: String) -> Result<String, errors::Error> {

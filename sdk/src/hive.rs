@@ -52,11 +52,7 @@ pub struct Outcome {
 
 impl Request {
     /// A background task; `params` must serialize to a JSON object.
-    pub fn new<T: Serialize + ?Sized>(
-        skill: impl Into<String>,
-        method: impl Into<String>,
-        params: &T,
-    ) -> Result<Self> {
+    pub fn new<T: Serialize + ?Sized>(skill: impl Into<String>, method: impl Into<String>, params: &T) -> Result<Self> {
         Ok(Self {
             skill: skill.into(),
             method: method.into(),
@@ -90,9 +86,7 @@ impl Outcome {
                 .map_err(|cause| Error::Failed(format!("task {id} answered something else: {cause}"))),
             (Status::Cancelled, _) => Err(Error::Failed(format!("task {id} was cancelled"))),
             (Status::Failed, _) => Err(Error::Failed(
-                self.reason
-                    .clone()
-                    .unwrap_or_else(|| format!("task {id} failed")),
+                self.reason.clone().unwrap_or_else(|| format!("task {id} failed")),
             )),
             (Status::Pending | Status::Running, _) => Err(Error::TimedOut(format!("task {id} has not ended"))),
         }
@@ -101,7 +95,10 @@ impl Outcome {
 
 impl Status {
     /// As the host writes it.
-    #[cfg_attr(not(target_family = "wasm"), expect(dead_code, reason = "the fake host speaks Rust types"))]
+    #[cfg_attr(
+        not(target_family = "wasm"),
+        expect(dead_code, reason = "the fake host speaks Rust types")
+    )]
     pub(crate) fn from_name(name: &str) -> Self {
         match name {
             "running" => Self::Running,

@@ -45,14 +45,12 @@ impl<'a> Params<'a> {
 
     /// A parameter that may be left out or `null`.
     pub fn optional<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>> {
-        self.raw(name)
-            .map_or(Ok(None), |raw| typed::<Option<T>>(name, raw))
+        self.raw(name).map_or(Ok(None), |raw| typed::<Option<T>>(name, raw))
     }
 
     /// A parameter with a value of its own when it is left out. An explicit `null` is a value like any other.
     pub fn defaulted<T: DeserializeOwned>(&self, name: &str, default: impl FnOnce() -> T) -> Result<T> {
-        self.raw(name)
-            .map_or_else(|| Ok(default()), |raw| typed(name, raw))
+        self.raw(name).map_or_else(|| Ok(default()), |raw| typed(name, raw))
     }
 
     fn raw(&self, name: &str) -> Option<&'a RawValue> {
@@ -194,7 +192,10 @@ mod tests {
             refused::<u32>(r#"{"tmies": 1}"#, known, "times"),
             "unknown parameter `tmies`; known: text, times"
         );
-        assert_eq!(refused::<u32>(r#"{"a": 1}"#, &[], "a"), "unknown parameter `a`; this method takes none");
+        assert_eq!(
+            refused::<u32>(r#"{"a": 1}"#, &[], "a"),
+            "unknown parameter `a`; this method takes none"
+        );
         assert_eq!(
             refused::<u32>(r#"{"times": 1, "\u0074imes": 2}"#, known, "times"),
             "parameter `times` is given twice"

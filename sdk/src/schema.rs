@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 
 use schemars::{JsonSchema, SchemaGenerator};
 use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
 
@@ -47,18 +47,12 @@ impl ParamsSchema {
     /// The schema as JSON text.
     #[must_use]
     pub fn finish(mut self) -> String {
-        let mut schema = json!({
-            "$schema": DIALECT,
-            "type": "object",
-            "properties": self.properties,
-            "required": self.required,
-            "additionalProperties": false,
-        });
-        let definitions = self.generator.take_definitions(true);
-        if let (Some(schema), false) = (schema.as_object_mut(), definitions.is_empty()) {
-            schema.insert("$defs".to_owned(), Value::Object(definitions));
-        }
-        schema.to_string()
+        let mut schema = Map::new();
+        schema.insert("type".to_owned(), "object".into());
+        schema.insert("properties".to_owned(), Value::Object(self.properties));
+        schema.insert("required".to_owned(), Value::Array(self.required));
+        schema.insert("additionalProperties".to_owned(), Value::Bool(false));
+        document(schema, self.generator.definitions_mut())
     }
 
     fn insert(&mut self, name: &str, schema: Value, summary: &str) {
@@ -70,11 +64,20 @@ impl ParamsSchema {
     }
 }
 
+/// A schema that stands alone: with its dialect and the definitions it refers to.
+fn document(mut schema: Map<String, Value>, definitions: &mut Map<String, Value>) -> String {
+    schema.insert("$schema".to_owned(), DIALECT.into());
+    if !definitions.is_empty() {
+        schema.insert("$defs".to_owned(), Value::Object(std::mem::take(definitions)));
+    }
+    Value::Object(schema).to_string()
+}
+
 /// `true` and `false` are schemas too, but cannot carry a description.
 fn into_object(schema: Value) -> Map<String, Value> {
     match schema {
         Value::Object(map) => map,
-        Value::Bool(false) => Map::from_iter([("not".to_owned(), json!({}))]),
+        Value::Bool(false) => Map::from_iter([("not".to_owned(), Value::Object(Map::new()))]),
         _ => Map::new(),
     }
 }
@@ -105,7 +108,10 @@ pub trait Published {
 
 impl<T: JsonSchema> Published for Maybe<T> {
     fn result_schema(&self) -> String {
-        SchemaGenerator::default().into_root_schema_for::<T>().to_value().to_string()
+        SchemaGenerator::default()
+            .into_root_schema_for::<T>()
+            .to_value()
+            .to_string()
     }
 }
 
@@ -123,6 +129,8 @@ impl<T: ?Sized> Unpublished for &Maybe<T> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[derive(JsonSchema)]

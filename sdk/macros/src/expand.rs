@@ -11,7 +11,10 @@ use crate::options::{Options, docs};
 pub(crate) fn skill(arguments: TokenStream, block: TokenStream) -> syn::Result<TokenStream> {
     let options = Options::parse(arguments)?;
     let mut block: ItemImpl = syn::parse2(block).map_err(|cause| {
-        syn::Error::new(cause.span(), format!("#[skill] belongs on the `impl` block with the methods: {cause}"))
+        syn::Error::new(
+            cause.span(),
+            format!("#[skill] belongs on the `impl` block with the methods: {cause}"),
+        )
     })?;
     let ty = skill_type(&block)?.clone();
     let methods = read_methods(&mut block)?;
@@ -58,7 +61,10 @@ fn skill_type(block: &ItemImpl) -> syn::Result<&Type> {
         ));
     }
     if !block.generics.params.is_empty() {
-        return Err(syn::Error::new(block.generics.span(), "a skill cannot be generic: a component is one skill"));
+        return Err(syn::Error::new(
+            block.generics.span(),
+            "a skill cannot be generic: a component is one skill",
+        ));
     }
     Ok(&block.self_ty)
 }
@@ -80,7 +86,10 @@ fn read_methods(block: &mut ItemImpl) -> syn::Result<Vec<Method>> {
         return Err(errors);
     }
     if methods.is_empty() {
-        return Err(syn::Error::new(block.self_ty.span(), "a skill needs at least one method"));
+        return Err(syn::Error::new(
+            block.self_ty.span(),
+            "a skill needs at least one method",
+        ));
     }
     Ok(methods)
 }

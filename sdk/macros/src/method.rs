@@ -75,7 +75,12 @@ impl Method {
 
     /// An expression that pushes the method's description onto `methods`.
     pub(crate) fn describe(&self) -> TokenStream {
-        let Self { name, summary, conditions, .. } = self;
+        let Self {
+            name,
+            summary,
+            conditions,
+            ..
+        } = self;
         let parameters = self.parameters.iter().map(Parameter::describe);
         let (Answer::Always(value) | Answer::OrError(value)) = &self.answer;
         quote! {
@@ -95,10 +100,19 @@ impl Method {
 
     /// The arm of `match method` that runs it.
     pub(crate) fn invoke(&self, new: &TokenStream) -> TokenStream {
-        let Self { name, function, conditions, .. } = self;
+        let Self {
+            name,
+            function,
+            conditions,
+            ..
+        } = self;
         let known = self.parameters.iter().map(|parameter| &parameter.name);
         let arguments = self.parameters.iter().map(Parameter::take);
-        let params = if self.parameters.is_empty() { quote!(_) } else { quote!(params) };
+        let params = if self.parameters.is_empty() {
+            quote!(_)
+        } else {
+            quote!(params)
+        };
         let run = if self.takes_self {
             quote!((#new).#function(#(#arguments),*))
         } else {
@@ -128,7 +142,10 @@ fn check_signature(signature: &Signature) -> syn::Result<()> {
         );
     }
     if let Some(keyword) = &signature.unsafety {
-        return complain(keyword.span(), "a method of a skill cannot be unsafe: any caller may call it");
+        return complain(
+            keyword.span(),
+            "a method of a skill cannot be unsafe: any caller may call it",
+        );
     }
     if !signature.generics.params.is_empty() {
         return complain(
@@ -152,8 +169,8 @@ impl Parameter {
         };
         check_parameter_type(&typed.ty)?;
         let summary = docs(&typed.attrs);
-        let mut presence = optional_value(&typed.ty)
-            .map_or(Presence::Required, |value| Presence::Optional(Box::new(value.clone())));
+        let mut presence =
+            optional_value(&typed.ty).map_or(Presence::Required, |value| Presence::Optional(Box::new(value.clone())));
         for attribute in &typed.attrs {
             if attribute.path().is_ident("default") {
                 let value: Expr = attribute.parse_args().map_err(|cause| {
@@ -176,11 +193,21 @@ impl Parameter {
         typed
             .attrs
             .retain(|attribute| !attribute.path().is_ident("default") && !attribute.path().is_ident("doc"));
-        Ok(Self { name: plain(&pattern.ident), summary, ty: (*typed.ty).clone(), presence })
+        Ok(Self {
+            name: plain(&pattern.ident),
+            summary,
+            ty: (*typed.ty).clone(),
+            presence,
+        })
     }
 
     fn describe(&self) -> TokenStream {
-        let Self { name, summary, ty, presence } = self;
+        let Self {
+            name,
+            summary,
+            ty,
+            presence,
+        } = self;
         match presence {
             Presence::Required => quote_spanned!(ty.span()=> .required::<#ty>(#name, #summary)),
             Presence::Optional(_) => quote_spanned!(ty.span()=> .optional::<#ty>(#name, #summary)),
@@ -222,7 +249,10 @@ fn check_parameter_type(ty: &Type) -> syn::Result<()> {
                 Type::Slice(_) => "write `Vec<...>`",
                 _ => "take it by value",
             };
-            Err(syn::Error::new(ty.span(), format!("a parameter is read from JSON and must be owned: {hint}")))
+            Err(syn::Error::new(
+                ty.span(),
+                format!("a parameter is read from JSON and must be owned: {hint}"),
+            ))
         }
         Type::ImplTrait(_) => Err(syn::Error::new(
             ty.span(),

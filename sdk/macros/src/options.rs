@@ -24,7 +24,10 @@ impl Parse for Setting {
         match key.to_string().as_str() {
             "name" => Ok(Self::Name(input.parse()?)),
             "new" => Ok(Self::New(Box::new(input.parse()?))),
-            _ => Err(syn::Error::new(key.span(), "unknown setting; known: name = \"...\", new = expression")),
+            _ => Err(syn::Error::new(
+                key.span(),
+                "unknown setting; known: name = \"...\", new = expression",
+            )),
         }
     }
 }

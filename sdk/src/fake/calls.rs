@@ -143,7 +143,12 @@ pub(crate) fn task_status(task_id: &str) -> Result<Outcome> {
         Ok(value) => (Status::Completed, Some(value.to_string()), None),
         Err(error) => (Status::Failed, None, Some(error.to_string())),
     };
-    Ok(Outcome { task_id: task_id.to_owned(), status, value, reason })
+    Ok(Outcome {
+        task_id: task_id.to_owned(),
+        status,
+        value,
+        reason,
+    })
 }
 
 pub(crate) fn roots() -> Vec<(String, PathBuf)> {

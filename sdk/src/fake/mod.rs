@@ -73,10 +73,7 @@ impl Host {
 
     /// Grants a program; `script` plays it.
     pub fn command(mut self, program: &str, script: impl Fn(&Command) -> Result<Output> + 'static) -> Self {
-        self.state
-            .grants
-            .commands
-            .insert(program.to_owned(), Rc::new(script));
+        self.state.grants.commands.insert(program.to_owned(), Rc::new(script));
         self
     }
 
@@ -97,10 +94,7 @@ impl Host {
 
     /// Gives a setting.
     pub fn config(mut self, key: &str, value: &str) -> Self {
-        self.state
-            .grants
-            .config
-            .insert(key.to_owned(), value.to_owned());
+        self.state.grants.config.insert(key.to_owned(), value.to_owned());
         self
     }
 
@@ -118,10 +112,7 @@ impl Host {
 
     /// Grants a directory of this machine under a guest path; [`crate::files::path`] answers paths inside it.
     pub fn directory(mut self, guest: &str, place: impl Into<PathBuf>) -> Self {
-        self.state
-            .grants
-            .directories
-            .push((guest.to_owned(), place.into()));
+        self.state.grants.directories.push((guest.to_owned(), place.into()));
         self
     }
 

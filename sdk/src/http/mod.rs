@@ -133,7 +133,11 @@ impl Request {
 impl Response {
     /// A response as a fake server gives it.
     pub fn new(status: u16, body: impl Into<Vec<u8>>) -> Self {
-        Self { status, headers: Vec::new(), body: body.into() }
+        Self {
+            status,
+            headers: Vec::new(),
+            body: body.into(),
+        }
     }
 
     /// The first header of this name, when it is text.
@@ -162,7 +166,8 @@ impl Response {
 
     /// The body as JSON.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T> {
-        serde_json::from_slice(&self.body).map_err(|cause| Error::Failed(format!("the response is not as expected: {cause}")))
+        serde_json::from_slice(&self.body)
+            .map_err(|cause| Error::Failed(format!("the response is not as expected: {cause}")))
     }
 }
 
@@ -201,7 +206,11 @@ impl<'a> Target<'a> {
             Some(b'/') => Cow::Borrowed(path),
             _ => Cow::Owned(format!("/{path}")),
         };
-        Ok(Self { https, authority, path_and_query })
+        Ok(Self {
+            https,
+            authority,
+            path_and_query,
+        })
     }
 }
 
@@ -217,7 +226,13 @@ mod tests {
         assert_eq!(target.path_and_query, "/a/b?c=d");
         assert_eq!(Target::parse("HTTP://host").unwrap().path_and_query, "/");
         assert_eq!(Target::parse("http://[::1]:80?q").unwrap().path_and_query, "/?q");
-        for bad in ["example.com", "ftp://host/", "https:///x", "https://user:pw@host/", "https://host/a b"] {
+        for bad in [
+            "example.com",
+            "ftp://host/",
+            "https:///x",
+            "https://user:pw@host/",
+            "https://host/a b",
+        ] {
             assert!(matches!(Target::parse(bad), Err(Error::InvalidParams(_))), "{bad}");
         }
     }
@@ -241,7 +256,12 @@ mod tests {
         assert_eq!(seen[0].headers[1].1, "application/json");
 
         let missing = get("https://api.example.com/missing").send().unwrap();
-        assert_eq!(missing.ok(), Err(Error::Failed("HTTP status 404: nothing here".to_owned())));
-        assert!(matches!(get("https://elsewhere.example/").send(), Err(Error::Denied(refusal)) if refusal.target == "elsewhere.example"));
+        assert_eq!(
+            missing.ok(),
+            Err(Error::Failed("HTTP status 404: nothing here".to_owned()))
+        );
+        assert!(
+            matches!(get("https://elsewhere.example/").send(), Err(Error::Denied(refusal)) if refusal.target == "elsewhere.example")
+        );
     }
 }

@@ -81,7 +81,9 @@ fn method(name: &str) -> Method {
 }
 
 fn write_body(body: OutgoingBody, bytes: &[u8]) -> Result<()> {
-    let stream = body.write().map_err(|()| broken("the request body cannot be written"))?;
+    let stream = body
+        .write()
+        .map_err(|()| broken("the request body cannot be written"))?;
     for chunk in bytes.chunks(CHUNK) {
         stream
             .blocking_write_and_flush(chunk)
@@ -98,7 +100,11 @@ fn read_response(incoming: &IncomingResponse, largest: usize) -> Result<Response
     let bytes = read_body(&stream, largest)?;
     drop(stream);
     drop(IncomingBody::finish(body));
-    Ok(Response { status: incoming.status(), headers, body: bytes })
+    Ok(Response {
+        status: incoming.status(),
+        headers,
+        body: bytes,
+    })
 }
 
 fn read_body(stream: &InputStream, largest: usize) -> Result<Vec<u8>> {
@@ -108,11 +114,16 @@ fn read_body(stream: &InputStream, largest: usize) -> Result<Vec<u8>> {
             Ok(chunk) => bytes.extend_from_slice(&chunk),
             Err(StreamError::Closed) => return Ok(bytes),
             Err(StreamError::LastOperationFailed(cause)) => {
-                return Err(Error::Unavailable(format!("the response broke off: {}", cause.to_debug_string())));
+                return Err(Error::Unavailable(format!(
+                    "the response broke off: {}",
+                    cause.to_debug_string()
+                )));
             }
         }
         if bytes.len() > largest {
-            return Err(Error::Limit(format!("the response body is larger than {largest} bytes")));
+            return Err(Error::Limit(format!(
+                "the response body is larger than {largest} bytes"
+            )));
         }
     }
 }

@@ -58,7 +58,10 @@ mod tests {
     #[test]
     fn says_it_as_often_as_told() {
         assert_eq!(call::<EchoSkill>("say", json!({ "text": "ha" })), Ok(json!("ha")));
-        assert_eq!(call::<EchoSkill>("say", json!({ "text": "ha", "times": 3 })), Ok(json!("hahaha")));
+        assert_eq!(
+            call::<EchoSkill>("say", json!({ "text": "ha", "times": 3 })),
+            Ok(json!("hahaha"))
+        );
         assert_eq!(call::<EchoSkill>("noop", json!({})), Ok(Value::Null));
         assert_eq!(call::<EchoSkill>("sleep", json!({ "milliseconds": 1 })), Ok(json!(1)));
     }
@@ -68,7 +71,10 @@ mod tests {
         let host = Host::new().install();
         assert_eq!(call::<EchoSkill>("count", json!({ "to": 3 })), Ok(json!(3)));
         assert_eq!(host.partials(), [json!(1), json!(2), json!(3)]);
-        assert_eq!(host.reports().last().map(|report| (report.done, report.total)), Some((3, 3)));
+        assert_eq!(
+            host.reports().last().map(|report| (report.done, report.total)),
+            Some((3, 3))
+        );
 
         let host = Host::new().cancel_after(2).install();
         assert_eq!(call::<EchoSkill>("count", json!({ "to": 9 })), Err(Error::Cancelled));
@@ -86,6 +92,6 @@ mod tests {
         assert_eq!(schema["required"], json!(["text"]));
         assert_eq!(schema["properties"]["times"]["default"], json!(1));
         assert_eq!(schema["properties"]["text"]["description"], "What to say.");
-        assert_eq!(description.methods[0].result_schema.contains("string"), true);
+        assert!(description.methods[0].result_schema.contains("string"));
     }
 }

@@ -29,7 +29,9 @@ impl FileSkill {
         let about = |cause| explain(&path, cause);
         let metadata = fs::metadata(&place).map_err(about)?;
         if metadata.is_dir() {
-            return Err(Error::Failed(format!("`{path}` is a directory; list_files shows what it holds")));
+            return Err(Error::Failed(format!(
+                "`{path}` is a directory; list_files shows what it holds"
+            )));
         }
         let mut bytes = Vec::new();
         fs::File::open(&place)
@@ -75,9 +77,15 @@ impl FileSkill {
         for entry in fs::read_dir(&place).map_err(about)? {
             let entry = entry.map_err(about)?;
             if names.len() == LONGEST_LISTING {
-                return Err(Error::Limit(format!("`{path}` holds more than {LONGEST_LISTING} names")));
+                return Err(Error::Limit(format!(
+                    "`{path}` holds more than {LONGEST_LISTING} names"
+                )));
             }
-            let mark = if entry.file_type().map_err(about)?.is_dir() { "/" } else { "" };
+            let mark = if entry.file_type().map_err(about)?.is_dir() {
+                "/"
+            } else {
+                ""
+            };
             names.push(format!("{}{mark}", entry.file_name().to_string_lossy()));
         }
         names.sort_unstable();
@@ -132,13 +140,22 @@ mod tests {
         let (directory, _host) = workspace();
         let written = call::<FileSkill>("write_file", json!({ "path": "notes/a.txt", "content": "grüße\n" }));
         assert_eq!(written, Ok(json!("wrote 8 bytes to notes/a.txt")));
-        assert_eq!(fs::read_to_string(directory.path().join("notes/a.txt")).unwrap(), "grüße\n");
+        assert_eq!(
+            fs::read_to_string(directory.path().join("notes/a.txt")).unwrap(),
+            "grüße\n"
+        );
         for path in ["notes/a.txt", "/work/notes/a.txt", "notes/../notes/a.txt"] {
-            assert_eq!(call::<FileSkill>("read_file", json!({ "path": path })), Ok(json!("grüße\n")));
+            assert_eq!(
+                call::<FileSkill>("read_file", json!({ "path": path })),
+                Ok(json!("grüße\n"))
+            );
         }
         fs::write(directory.path().join("b.txt"), "b").unwrap();
         assert_eq!(call::<FileSkill>("list_files", json!({})), Ok(json!("b.txt\nnotes/")));
-        assert_eq!(call::<FileSkill>("list_files", json!({ "path": "notes" })), Ok(json!("a.txt")));
+        assert_eq!(
+            call::<FileSkill>("list_files", json!({ "path": "notes" })),
+            Ok(json!("a.txt"))
+        );
     }
 
     #[test]
@@ -165,7 +182,10 @@ mod tests {
                 ("list_files", json!({ "path": path })),
             ] {
                 let refused = call::<FileSkill>(method, params);
-                assert!(matches!(&refused, Err(Error::Denied(refusal)) if refusal.target == path), "{refused:?}");
+                assert!(
+                    matches!(&refused, Err(Error::Denied(refusal)) if refusal.target == path),
+                    "{refused:?}"
+                );
             }
         }
     }
@@ -175,7 +195,10 @@ mod tests {
         let (directory, _host) = workspace();
         let large = "x".repeat(LARGEST_FILE + 1);
         fs::write(directory.path().join("large"), &large).unwrap();
-        assert!(matches!(call::<FileSkill>("read_file", json!({ "path": "large" })), Err(Error::Limit(_))));
+        assert!(matches!(
+            call::<FileSkill>("read_file", json!({ "path": "large" })),
+            Err(Error::Limit(_))
+        ));
         let write = call::<FileSkill>("write_file", json!({ "path": "new", "content": large }));
         assert!(matches!(write, Err(Error::Limit(_))));
         assert!(!directory.path().join("new").exists());

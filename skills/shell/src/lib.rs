@@ -29,10 +29,7 @@ impl ShellSkill {
     ) -> Result<String> {
         let timeout = seconds(timeout)?;
         let (program, arguments) = words::split(&command)?;
-        let output = Command::new(program)
-            .args(arguments)
-            .timeout(timeout)
-            .run()?;
+        let output = Command::new(program).args(arguments).timeout(timeout).run()?;
         Ok(text(&output))
     }
 }
@@ -96,11 +93,25 @@ mod tests {
         let _host = Host::new()
             .command("ls", |_| {
                 let stderr = b"ls: no such file\n".to_vec();
-                Ok(Output { exit_code: Some(2), stdout: b"a".to_vec(), stderr, ..Output::default() })
+                Ok(Output {
+                    exit_code: Some(2),
+                    stdout: b"a".to_vec(),
+                    stderr,
+                    ..Output::default()
+                })
             })
-            .command("kill", |_| Ok(Output { signal: Some(9), truncated: true, ..Output::default() }))
+            .command("kill", |_| {
+                Ok(Output {
+                    signal: Some(9),
+                    truncated: true,
+                    ..Output::default()
+                })
+            })
             .install();
-        assert_eq!(run(json!({ "command": "ls x" })), Ok(json!("a\n[STDERR]\nls: no such file\n[EXIT CODE] 2")));
+        assert_eq!(
+            run(json!({ "command": "ls x" })),
+            Ok(json!("a\n[STDERR]\nls: no such file\n[EXIT CODE] 2"))
+        );
         assert_eq!(run(json!({ "command": "kill" })), Ok(json!("[SIGNAL] 9\n[TRUNCATED]")));
     }
 

@@ -3,8 +3,9 @@
 
 use venom_sdk::{Error, Result};
 
-const BUILTINS: [&str; 12] =
-    ["cd", "export", "source", ".", "alias", "set", "unset", "eval", "exec", "umask", "ulimit", "trap"];
+const BUILTINS: [&str; 12] = [
+    "cd", "export", "source", ".", "alias", "set", "unset", "eval", "exec", "umask", "ulimit", "trap",
+];
 const KEYWORDS: [&str; 9] = ["if", "for", "while", "until", "case", "function", "{", "!", "time"];
 
 /// The program and its arguments.
@@ -34,13 +35,19 @@ fn refuse_shell_syntax(line: &str) -> Result<()> {
     let mut letters = line.trim().chars();
     while let Some(letter) = letters.next() {
         match (quoting, letter) {
-            (_, '\0') => return Err(Error::InvalidParams("parameter `command`: it holds a zero byte".to_owned())),
+            (_, '\0') => {
+                return Err(Error::InvalidParams(
+                    "parameter `command`: it holds a zero byte".to_owned(),
+                ));
+            }
             (Quoting::Single, '\'') | (Quoting::Double, '"') => quoting = Quoting::None,
             (Quoting::Single, _) => {}
             (Quoting::None, '\'') => quoting = Quoting::Single,
             (Quoting::None, '"') => quoting = Quoting::Double,
             (_, '\\') => drop(letters.next()),
-            (Quoting::Double, '$' | '`') => return Err(needs_shell(letter, "it is expanded even inside double quotes")),
+            (Quoting::Double, '$' | '`') => {
+                return Err(needs_shell(letter, "it is expanded even inside double quotes"));
+            }
             (Quoting::Double, _) => {}
             (Quoting::None, _) => {
                 if let Some(why) = meaning(letter, word_begins) {
@@ -79,7 +86,9 @@ fn needs_shell(letter: char, why: &str) -> Error {
 
 fn refuse_program(program: &str) -> Result<()> {
     let complaint = if BUILTINS.contains(&program) || KEYWORDS.contains(&program) {
-        format!("`{program}` is part of a shell, and there is none; each call runs one program in its granted directory")
+        format!(
+            "`{program}` is part of a shell, and there is none; each call runs one program in its granted directory"
+        )
     } else if let Some((name, _)) = program.split_once('=').filter(|(name, _)| is_variable(name)) {
         format!("setting `{name}` for a program needs a shell, and there is none; the operator grants environment")
     } else if let Some((_, name)) = program.rsplit_once('/') {
@@ -93,7 +102,9 @@ fn refuse_program(program: &str) -> Result<()> {
 fn is_variable(name: &str) -> bool {
     !name.is_empty()
         && !name.starts_with(|letter: char| letter.is_ascii_digit())
-        && name.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '_')
+        && name
+            .chars()
+            .all(|letter| letter.is_ascii_alphanumeric() || letter == '_')
 }
 
 #[cfg(test)]
@@ -113,8 +124,14 @@ mod tests {
             ("ls", vec!["ls"]),
             ("  ls   -l  ", vec!["ls", "-l"]),
             ("a 'b c' \"d 'e'\" f\\ g ''", vec!["a", "b c", "d 'e'", "f g", ""]),
-            ("grep 'a|b' \"c;d\" e\\;f '$HOME' \"\\$x\"", vec!["grep", "a|b", "c;d", "e;f", "$HOME", "$x"]),
-            ("find . -name '*.rs' -newer x~", vec!["find", ".", "-name", "*.rs", "-newer", "x~"]),
+            (
+                "grep 'a|b' \"c;d\" e\\;f '$HOME' \"\\$x\"",
+                vec!["grep", "a|b", "c;d", "e;f", "$HOME", "$x"],
+            ),
+            (
+                "find . -name '*.rs' -newer x~",
+                vec!["find", ".", "-name", "*.rs", "-newer", "x~"],
+            ),
             ("a b#c {} k=v ü", vec!["a", "b#c", "{}", "k=v", "ü"]),
             ("a'b'\"c\"", vec!["abc"]),
             ("a 'two\nlines'", vec!["a", "two\nlines"]),

@@ -3,7 +3,10 @@
 
 #[cfg(target_family = "wasm")]
 mod skill {
-    #![expect(unsafe_code, reason = "the component ABI is raw pointers; the generator is its one author")]
+    #![expect(
+        unsafe_code,
+        reason = "the component ABI is raw pointers; the generator is its one author"
+    )]
 
     wit_bindgen::generate!({ path: "../../../wit", world: "skill", generate_all });
 
