@@ -111,6 +111,12 @@ impl Manifest {
         Ok(manifest)
     }
 
+    /// The bytes that are signed: compact JSON. Not canonical and not meant to be: the bytes themselves travel.
+    #[must_use]
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+
     /// The rules beyond the shape; `pack` and `parse` share them, so that nothing is packed that is not read.
     fn check(&self) -> Result<(), ManifestError> {
         check_skill_name(&self.name)?;

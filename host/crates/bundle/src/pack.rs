@@ -1,9 +1,18 @@
-//! From a component and a `skill.toml` to a signed bundle. Refuses at the author's desk what every host would refuse.
+//! From a component and a `skill.toml` to a signed bundle. Refuses at the author's desk what every host would
+//! refuse. Reads no files and asks no clock.
 
 use venom_protocol::Timestamp;
 
 use crate::envelope::Envelope;
-use crate::{Digest, Manifest, ShapeError, SigningKey, SkillToml, archive};
+use crate::manifest::WORLD;
+use crate::shape::ComponentShape;
+use crate::{
+    ComponentRef, Digest, MANIFEST_FORMAT, MAX_COMPONENT_BYTES, MAX_ENVELOPE_BYTES, Manifest, ManifestError,
+    ShapeError, SigningKey, SkillToml, UnverifiedBundle, archive, inspect_component,
+};
+
+/// Room that 16 signatures and the envelope's own fields take.
+const ENVELOPE_OVERHEAD: usize = 4 * 1024;
 
 /// Why a skill cannot be packed.
 #[derive(Debug, thiserror::Error)]
@@ -11,6 +20,28 @@ pub enum PackError {
     /// Not a component a host would run.
     #[error(transparent)]
     Shape(#[from] ShapeError),
+    /// A component whose code is not valid.
+    #[error("the component does not validate: {0}")]
+    Invalid(String),
+    /// Too large.
+    #[error(
+        "the component has {size} bytes, at most {MAX_COMPONENT_BYTES} are taken: build it for release and strip it"
+    )]
+    TooLarge {
+        /// What it has.
+        size: u64,
+    },
+    /// The manifest would not be read by any host.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    /// So long a manifest that no envelope holds it.
+    #[error(
+        "the manifest has {size} bytes, which no envelope of {MAX_ENVELOPE_BYTES} bytes holds: ask for fewer capabilities, or use patterns"
+    )]
+    ManifestTooLarge {
+        /// What it has.
+        size: usize,
+    },
 }
 
 /// A bundle nobody has signed: no host loads it.
@@ -21,9 +52,79 @@ pub struct UnsignedBundle {
     warnings: Vec<String>,
 }
 
-/// Makes a bundle of a component.
-pub fn pack(_skill: &SkillToml, _component: &[u8], _created: Timestamp) -> Result<UnsignedBundle, PackError> {
-    todo!()
+/// Makes a bundle of a component. Equal inputs make equal bytes.
+pub fn pack(skill: &SkillToml, component: &[u8], created: Timestamp) -> Result<UnsignedBundle, PackError> {
+    let size = component.len() as u64;
+    if size > MAX_COMPONENT_BYTES {
+        return Err(PackError::TooLarge { size });
+    }
+    let shape = inspect_component(component)?;
+    shape.check_skill()?;
+    wasmparser::Validator::new()
+        .validate_all(component)
+        .map_err(|error| PackError::Invalid(error.to_string()))?;
+    let manifest = Manifest {
+        format: MANIFEST_FORMAT,
+        name: skill.name.clone(),
+        version: skill.version.clone(),
+        summary: skill.summary.clone(),
+        component: ComponentRef {
+            sha256: Digest::of(component),
+            size,
+        },
+        world: WORLD.to_owned(),
+        capabilities: skill.capabilities.clone(),
+        budgets: skill.budgets.clone(),
+        host: skill.host.clone(),
+        created,
+        sbom_sha256: None,
+    };
+    // Read back what a host will read: what does not survive the trip must not be signed.
+    let payload = manifest.to_bytes();
+    Manifest::parse(&payload)?;
+    if payload.len().div_ceil(3) * 4 + ENVELOPE_OVERHEAD > MAX_ENVELOPE_BYTES {
+        return Err(PackError::ManifestTooLarge { size: payload.len() });
+    }
+    Ok(UnsignedBundle {
+        warnings: warnings(skill, &shape),
+        manifest,
+        component: component.to_vec(),
+    })
+}
+
+/// Capabilities whose use shows in the imports: interface, word for it, and whether the skill asks.
+/// (Toolchains import `wasi:filesystem` and `wasi:cli` into everything, so those tell nothing.)
+fn warnings(skill: &SkillToml, shape: &ComponentShape) -> Vec<String> {
+    let asked = &skill.capabilities;
+    let settings = !asked.config.is_empty() || !asked.secrets.is_empty();
+    let sockets = !asked.net.is_empty() || !asked.dns.is_empty();
+    let capabilities: [(&[&str], &str, bool); 6] = [
+        (&["venom:skill/command"], "commands", !asked.commands.is_empty()),
+        (&["venom:skill/cache"], "cache", asked.cache),
+        (&["venom:skill/hive"], "hive", !asked.hive.is_empty()),
+        (&["venom:skill/settings"], "config or secrets", settings),
+        (&["wasi:http/outgoing-handler"], "http", !asked.http.is_empty()),
+        (
+            &["wasi:sockets/tcp", "wasi:sockets/udp", "wasi:sockets/ip-name-lookup"],
+            "net or dns",
+            sockets,
+        ),
+    ];
+    let mut warnings = Vec::new();
+    for (interfaces, capability, asks) in capabilities {
+        let imported = interfaces.iter().find(|interface| shape.imports_interface(interface));
+        match (imported, asks) {
+            (Some(interface), false) => warnings.push(format!(
+                "the component imports {interface} but skill.toml asks for no {capability}: such calls will be refused"
+            )),
+            (None, true) => warnings.push(format!(
+                "skill.toml asks for {capability} but the component imports none of {}: ask for less",
+                interfaces.join(", ")
+            )),
+            _ => {}
+        }
+    }
+    warnings
 }
 
 impl UnsignedBundle {
@@ -48,12 +149,24 @@ impl UnsignedBundle {
 
     /// Signs it.
     #[must_use]
-    pub fn sign(self, _key: &SigningKey) -> SignedBundle {
-        todo!()
+    pub fn sign(self, key: &SigningKey) -> SignedBundle {
+        let mut bundle = self.without_signature();
+        bundle.add_signature(key);
+        bundle
+    }
+
+    /// The same as a file that others sign later; until then no host loads it.
+    #[must_use]
+    pub fn without_signature(self) -> SignedBundle {
+        SignedBundle {
+            envelope: Envelope::unsigned(self.manifest.to_bytes()),
+            component: self.component,
+        }
     }
 }
 
-/// A bundle with signatures, as its publisher holds it. Whether anyone trusts it is for `UnverifiedBundle::verify`.
+/// A bundle with its signatures, as its publisher holds it. Whether anyone trusts them is decided by
+/// [`UnverifiedBundle::verify`] alone.
 #[derive(Debug)]
 pub struct SignedBundle {
     envelope: Envelope,
@@ -61,7 +174,16 @@ pub struct SignedBundle {
 }
 
 impl SignedBundle {
-    /// The bytes of the `.venom` file; always the same for the same bundle.
+    /// Takes up a file again to sign it once more. What is in it stays as it is, byte for byte.
+    #[must_use]
+    pub fn reopen(bundle: UnverifiedBundle) -> Self {
+        Self {
+            envelope: bundle.envelope,
+            component: bundle.component,
+        }
+    }
+
+    /// The bytes of the `.venom` file; always the same for the same bundle and signatures.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         archive::write(&self.envelope.to_bytes(), &self.component)

@@ -1,9 +1,11 @@
 //! A bundle as it came: decoded, believed by nobody. All it can do is say what it claims, and be verified.
 
+use std::fs::File;
+use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use crate::envelope::Envelope;
-use crate::{ArchiveError, Digest, EnvelopeError, Manifest, ManifestError, Trust, VerifiedBundle, VerifyError};
+use crate::{ArchiveError, Digest, EnvelopeError, Manifest, ManifestError, archive};
 
 /// Why bytes are no bundle.
 #[derive(Debug, thiserror::Error)]
@@ -33,7 +35,7 @@ pub struct UnverifiedBundle {
 }
 
 /// What an unverified bundle says of itself. For showing to people; nothing may be decided by it, and nothing
-/// turns it into a [`VerifiedBundle`].
+/// turns it into a [`VerifiedBundle`](crate::VerifiedBundle).
 #[derive(Debug)]
 pub struct ClaimedManifest {
     manifest: Result<Manifest, ManifestError>,
@@ -44,26 +46,48 @@ pub struct ClaimedManifest {
 }
 
 impl UnverifiedBundle {
-    /// Reads a file, at most as much of it as a bundle can have.
-    pub fn read(_path: &Path) -> Result<Self, BundleError> {
-        todo!()
+    /// Reads a file, at most as much of it as its headers declare.
+    pub fn read(path: &Path) -> Result<Self, BundleError> {
+        let failed = |source| BundleError::Read {
+            path: path.to_owned(),
+            source,
+        };
+        let file = File::open(path).map_err(failed)?;
+        Self::from_reader(BufReader::new(file)).map_err(|error| match error {
+            BundleError::Archive(ArchiveError::Io(source)) => failed(source),
+            other => other,
+        })
     }
 
-    /// Decodes a file's bytes.
-    pub fn parse(_bytes: Vec<u8>) -> Result<Self, BundleError> {
-        todo!()
+    /// Decodes a file's bytes. Never panics, whatever they are: the entry point for fuzzing.
+    pub fn parse(bytes: Vec<u8>) -> Result<Self, BundleError> {
+        Self::from_reader(bytes.as_slice())
     }
 
-    /// What it claims, for `inspect`.
+    /// Decodes a stream, for example of a download; stops one byte after the declared end.
+    pub fn from_reader(reader: impl Read) -> Result<Self, BundleError> {
+        let archive = archive::read(reader)?;
+        Ok(Self {
+            envelope: Envelope::parse(&archive.envelope)?,
+            component: archive.component,
+        })
+    }
+
+    /// What it claims, for `inspect`. Parses bytes that nobody vouches for; see [`ClaimedManifest`].
     #[must_use]
     pub fn claimed(&self) -> ClaimedManifest {
-        todo!()
-    }
-
-    /// Checks everything, in order of cost to an attacker: signatures, type, manifest, publisher, revocation, host,
-    /// component.
-    pub fn verify(self, _trust: &Trust, _host: &semver::Version) -> Result<VerifiedBundle, VerifyError> {
-        todo!()
+        ClaimedManifest {
+            manifest: Manifest::parse(&self.envelope.payload),
+            digest: Digest::of(&self.envelope.payload),
+            key_ids: self
+                .envelope
+                .signatures
+                .iter()
+                .map(|signature| signature.key_id.clone())
+                .collect(),
+            component_digest: Digest::of(&self.component),
+            component_size: self.component.len() as u64,
+        }
     }
 }
 

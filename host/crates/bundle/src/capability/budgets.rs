@@ -69,7 +69,7 @@ pub struct BudgetLimits {
     pub wall: Option<Duration>,
     #[serde(with = "optional_duration", skip_serializing_if = "Option::is_none")]
     pub cpu: Option<Duration>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(with = "optional_size", skip_serializing_if = "Option::is_none")]
     pub memory: Option<ByteSize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub table_elements: Option<u32>,
@@ -77,13 +77,13 @@ pub struct BudgetLimits {
     pub instances: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub handles: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(with = "optional_size", skip_serializing_if = "Option::is_none")]
     pub host_call_bytes: Option<ByteSize>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(with = "optional_size", skip_serializing_if = "Option::is_none")]
     pub random_bytes: Option<ByteSize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub log_lines: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(with = "optional_size", skip_serializing_if = "Option::is_none")]
     pub output_bytes: Option<ByteSize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub connections: Option<u32>,
@@ -130,6 +130,71 @@ impl Budgets {
             concurrency,
             submissions
         )
+    }
+}
+
+impl BudgetLimits {
+    /// Every budget by name, in milliseconds, bytes or pieces.
+    pub(super) fn entries(&self) -> [(&'static str, Option<u64>); 14] {
+        // Named one by one, so that a new budget does not compile until it is listed here.
+        let Self {
+            wall,
+            cpu,
+            memory,
+            table_elements,
+            instances,
+            handles,
+            host_call_bytes,
+            random_bytes,
+            log_lines,
+            output_bytes,
+            connections,
+            commands,
+            concurrency,
+            submissions,
+        } = self;
+        let time = |limit: &Option<Duration>| limit.map(|limit| u64::try_from(limit.as_millis()).unwrap_or(u64::MAX));
+        let bytes = |limit: &Option<ByteSize>| limit.map(|limit| limit.as_u64());
+        let pieces = |limit: &Option<u32>| limit.map(u64::from);
+        [
+            ("wall", time(wall)),
+            ("cpu", time(cpu)),
+            ("memory", bytes(memory)),
+            ("table_elements", pieces(table_elements)),
+            ("instances", pieces(instances)),
+            ("handles", pieces(handles)),
+            ("host_call_bytes", bytes(host_call_bytes)),
+            ("random_bytes", bytes(random_bytes)),
+            ("log_lines", pieces(log_lines)),
+            ("output_bytes", bytes(output_bytes)),
+            ("connections", pieces(connections)),
+            ("commands", pieces(commands)),
+            ("concurrency", pieces(concurrency)),
+            ("submissions", pieces(submissions)),
+        ]
+    }
+}
+
+impl Budgets {
+    /// The same, as limits that set every budget.
+    #[must_use]
+    pub fn as_limits(&self) -> BudgetLimits {
+        BudgetLimits {
+            wall: Some(self.wall),
+            cpu: Some(self.cpu),
+            memory: Some(self.memory),
+            table_elements: Some(self.table_elements),
+            instances: Some(self.instances),
+            handles: Some(self.handles),
+            host_call_bytes: Some(self.host_call_bytes),
+            random_bytes: Some(self.random_bytes),
+            log_lines: Some(self.log_lines),
+            output_bytes: Some(self.output_bytes),
+            connections: Some(self.connections),
+            commands: Some(self.commands),
+            concurrency: Some(self.concurrency),
+            submissions: Some(self.submissions),
+        }
     }
 }
 
@@ -194,5 +259,183 @@ mod optional_duration {
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
         Option::<Written>::deserialize(deserializer).map(|written| written.map(|Written(value)| value))
+    }
+}
+
+/// Sizes are read as `64 MiB` or a number of bytes, and written as a number: `ByteSize` itself writes rounded
+/// text (`95.4 MiB`), and what is signed must be what was asked.
+pub(super) mod size {
+    use bytesize::ByteSize;
+    use serde::{Deserialize as _, Serializer};
+
+    pub(crate) fn serialize<S: Serializer>(value: &ByteSize, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u64(value.as_u64())
+    }
+
+    pub(crate) fn deserialize<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<ByteSize, D::Error> {
+        ByteSize::deserialize(deserializer)
+    }
+}
+
+pub(super) mod optional_size {
+    use bytesize::ByteSize;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(crate) fn serialize<S: Serializer>(value: &Option<ByteSize>, serializer: S) -> Result<S::Ok, S::Error> {
+        match value {
+            Some(value) => super::size::serialize(value, serializer),
+            None => serializer.serialize_none(),
+        }
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<ByteSize>, D::Error> {
+        Option::deserialize(deserializer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Limits that set only the named budget.
+    fn only(name: &str, limit: u64) -> BudgetLimits {
+        let unit = if matches!(name, "wall" | "cpu") { "ms" } else { "" };
+        let quote = if unit.is_empty() { "" } else { "'" };
+        toml::from_str(&format!("{name} = {quote}{limit}{unit}{quote}")).unwrap()
+    }
+
+    fn of(name: &str, limits: &BudgetLimits) -> Option<u64> {
+        limits
+            .entries()
+            .into_iter()
+            .find(|(other, _)| *other == name)
+            .unwrap()
+            .1
+    }
+
+    fn resolved(
+        name: &str,
+        manifest: Option<u64>,
+        ceiling: Option<u64>,
+        skill: Option<u64>,
+        defaults: Option<u64>,
+    ) -> u64 {
+        let limits = |limit: Option<u64>| limit.map_or_else(BudgetLimits::default, |limit| only(name, limit));
+        let budgets = Budgets::resolve(&limits(manifest), &limits(ceiling), &limits(skill), &limits(defaults));
+        of(name, &budgets.as_limits()).unwrap()
+    }
+
+    #[test]
+    fn neither_manifest_nor_ceiling_raises_any_budget_and_both_lower_every_one() {
+        let built_in = Budgets::default().as_limits();
+        for (name, _) in built_in.entries() {
+            let default = of(name, &built_in).unwrap();
+            assert_eq!(resolved(name, None, None, None, None), default, "{name}");
+            assert_eq!(
+                resolved(name, Some(default + 1), None, None, None),
+                default,
+                "{name}: manifest raised it"
+            );
+            assert_eq!(
+                resolved(name, None, Some(default + 1), None, None),
+                default,
+                "{name}: ceiling raised it"
+            );
+            assert_eq!(
+                resolved(name, Some(default + 2), Some(default + 1), None, None),
+                default,
+                "{name}"
+            );
+            assert_eq!(
+                resolved(name, Some(default - 1), None, None, None),
+                default - 1,
+                "{name}: manifest ignored"
+            );
+            assert_eq!(
+                resolved(name, None, Some(default - 1), None, None),
+                default - 1,
+                "{name}: ceiling ignored"
+            );
+            assert_eq!(
+                resolved(name, Some(default - 1), Some(default - 2), None, None),
+                default - 2,
+                "{name}"
+            );
+            assert_eq!(
+                resolved(name, Some(default - 2), Some(default - 1), None, None),
+                default - 2,
+                "{name}"
+            );
+            assert_eq!(
+                resolved(name, None, None, None, Some(default + 5)),
+                default + 5,
+                "{name}: default ignored"
+            );
+            assert_eq!(
+                resolved(name, None, None, Some(default + 7), Some(5)),
+                default + 7,
+                "{name}: policy ignored"
+            );
+            assert_eq!(
+                resolved(name, Some(default), None, Some(default + 7), None),
+                default,
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_budget_moves_no_other_budget() {
+        let built_in = Budgets::default().as_limits();
+        for (name, _) in built_in.entries() {
+            let lowered = Budgets::resolve(
+                &only(name, 1),
+                &BudgetLimits::default(),
+                &BudgetLimits::default(),
+                &BudgetLimits::default(),
+            );
+            for (other, limit) in lowered.as_limits().entries() {
+                let expected = if other == name { Some(1) } else { of(other, &built_in) };
+                assert_eq!(limit, expected, "{name} moved {other}");
+            }
+        }
+    }
+
+    #[test]
+    fn limits_survive_being_written_exactly() {
+        let limits = BudgetLimits {
+            memory: Some(ByteSize::b(100_000_001)),
+            wall: Some(Duration::from_millis(1_500)),
+            cpu: Some(Duration::from_secs(90)),
+            ..BudgetLimits::default()
+        };
+        let text = serde_json::to_string(&limits).unwrap();
+        assert_eq!(text, r#"{"wall":"1500ms","cpu":"90s","memory":100000001}"#);
+        assert_eq!(serde_json::from_str::<BudgetLimits>(&text).unwrap(), limits);
+        assert_eq!(
+            toml::from_str::<BudgetLimits>(&toml::to_string(&limits).unwrap()).unwrap(),
+            limits
+        );
+    }
+
+    #[test]
+    fn durations_are_read_in_all_their_forms() {
+        for (text, expected) in [
+            ("'250ms'", 250),
+            ("'30s'", 30_000),
+            ("'5m'", 300_000),
+            ("'2h'", 7_200_000),
+            ("3", 3_000),
+            ("'3'", 3_000),
+        ] {
+            let limits: BudgetLimits = toml::from_str(&format!("wall = {text}")).unwrap();
+            assert_eq!(limits.wall, Some(Duration::from_millis(expected)), "{text}");
+        }
+        for bad in ["'-1s'", "-1", "'1d'", "''", "1.5", "'99999999999999999999s'"] {
+            assert!(
+                toml::from_str::<BudgetLimits>(&format!("wall = {bad}")).is_err(),
+                "{bad}"
+            );
+        }
     }
 }

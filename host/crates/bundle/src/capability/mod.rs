@@ -3,17 +3,21 @@
 //!
 //! `effective rights = manifest ∩ ceiling ∩ policy`. Nothing is granted by default.
 
+mod ask;
 mod budgets;
 mod check;
+mod http_host;
 mod pattern;
 mod peer;
 mod policy;
 mod policy_file;
 mod request;
 mod resolve;
+mod settle;
 
 pub use budgets::{BudgetLimits, Budgets};
 pub use check::InvalidRequest;
+pub use http_host::HttpHost;
 pub use pattern::{host_pattern_matches, pattern_matches};
 pub use peer::{Peer, PortRange};
 pub use policy::{

@@ -59,7 +59,11 @@ pub struct FsGrant {
     #[serde(default)]
     pub access: Access,
     /// Most bytes the directory may hold; absent: 1 GiB for `rw`.
-    #[serde(default)]
+    #[serde(
+        default,
+        with = "super::budgets::optional_size",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub quota: Option<ByteSize>,
 }
 
@@ -85,16 +89,16 @@ pub struct CommandGrant {
     #[serde(default)]
     pub env: Vec<String>,
     /// Most bytes kept of output and of errors, each.
-    #[serde(default = "default_output")]
+    #[serde(default = "default_output", with = "super::budgets::size")]
     pub output: ByteSize,
     /// Longest run.
     #[serde(default = "default_time", with = "super::budgets::duration")]
     pub timeout: Duration,
     /// Address space of the child (RLIMIT_AS).
-    #[serde(default = "default_memory")]
+    #[serde(default = "default_memory", with = "super::budgets::size")]
     pub memory: ByteSize,
     /// Most bytes of one file it writes (RLIMIT_FSIZE).
-    #[serde(default = "default_file_size")]
+    #[serde(default = "default_file_size", with = "super::budgets::size")]
     pub file_size: ByteSize,
     /// May it start further processes or threads.
     #[serde(default)]
@@ -189,6 +193,7 @@ impl std::fmt::Debug for SecretGrant {
 #[serde(deny_unknown_fields)]
 pub struct CacheGrant {
     /// Most bytes of keys and values together.
+    #[serde(with = "super::budgets::size")]
     pub quota: ByteSize,
     /// Longest life of an entry.
     #[serde(default = "default_ttl", with = "super::budgets::duration")]
