@@ -1,0 +1,133 @@
+//! The command line as types: what can be written, and the help for it. No logic, no environment, no I/O.
+
+mod bundle;
+mod call;
+mod key;
+mod nodes;
+mod serve;
+mod skill;
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub(crate) use bundle::{BundleCommand, InspectBundleArgs, PackArgs, SignArgs, VerifyArgs};
+pub(crate) use call::{ExecArgs, NexusClientArgs, RunArgs, SandboxArgs};
+pub(crate) use key::{KeyCommand, NewKeyArgs, ShowKeyArgs};
+pub(crate) use nodes::{DrainArgs, ListNodesArgs, NodesCommand, ShowNodeArgs};
+pub(crate) use serve::{NexusArgs, SporeArgs};
+pub(crate) use skill::{BuildArgs, InspectSkillArgs, Language, ListSkillsArgs, NewSkillArgs, SkillCommand};
+
+/// Sandboxed skills, run anywhere in the swarm.
+#[derive(Debug, Parser)]
+#[command(
+    name = "venom-host",
+    version,
+    about = "Runs signed, sandboxed skills on this machine and across a swarm of nodes",
+    after_help = "First steps:\n  venom-host init\n  venom-host nexus --dev\n  venom-host spore --dev\n  \
+                  venom-host exec EchoSkill.echo text=hello\n\n\
+                  Settings come from flags, then the environment, then <data dir>/venom.toml, then defaults.",
+    subcommand_required = true,
+    arg_required_else_help = false,
+    max_term_width = 110
+)]
+pub(crate) struct Cli {
+    /// Flags every command takes.
+    #[command(flatten)]
+    pub global: GlobalArgs,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Flags every command takes.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct GlobalArgs {
+    /// Where keys, tokens, policy and skills live [env: VENOM_DATA_DIR] [default: ~/.local/share/venom]
+    #[arg(long, global = true, value_name = "DIR", help_heading = "Global options")]
+    pub data_dir: Option<PathBuf>,
+    /// Settings file [env: VENOM_CONFIG] [default: <data dir>/venom.toml]
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Global options")]
+    pub config: Option<PathBuf>,
+    /// What to log, for example `debug` or `venom_nexus=trace,info` [env: VENOM_LOG, RUST_LOG]
+    #[arg(long, global = true, value_name = "FILTER", help_heading = "Global options")]
+    pub log: Option<String>,
+    /// How log lines look [env: VENOM_LOG_FORMAT] [default: text]
+    #[arg(long, global = true, value_name = "FORMAT", help_heading = "Global options")]
+    pub log_format: Option<LogFormat>,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LogFormat {
+    /// Lines for people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Make keys, tokens, trust, policy and settings; safe to repeat
+    Init(InitArgs),
+    /// Run a control plane: REST, WebSocket, node registry
+    Nexus(Box<NexusArgs>),
+    /// Run a worker that offers its skills to a nexus
+    Spore(Box<SporeArgs>),
+    /// Run one skill method here, without a nexus
+    Run(RunArgs),
+    /// Run one skill method on a node of the swarm
+    Exec(ExecArgs),
+    /// Write, build and look at skills
+    #[command(subcommand)]
+    Skill(SkillCommand),
+    /// Make, show and rotate the publisher key
+    #[command(subcommand)]
+    Key(KeyCommand),
+    /// Pack, sign, verify and look at bundles
+    #[command(subcommand)]
+    Bundle(BundleCommand),
+    /// List, show and drain the nodes of a nexus
+    #[command(subcommand)]
+    Nodes(NodesCommand),
+    /// Check this installation and say what to repair
+    Doctor(DoctorArgs),
+    /// Print shell completions
+    Completions(CompletionsArgs),
+}
+
+/// `venom-host init`.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  venom-host init --data-dir ./hive")]
+pub(crate) struct InitArgs {
+    /// Print what was made as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `venom-host doctor`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  venom-host doctor\n  venom-host doctor --json | jq '.checks[] | select(.status != \"ok\")'\n\n\
+                  Exit code 1 when a check failed; warnings do not count."
+)]
+pub(crate) struct DoctorArgs {
+    /// Nexus to look for [env: VENOM_NEXUS] [default: http://127.0.0.1:8000]
+    #[arg(long, value_name = "URL")]
+    pub nexus: Option<String>,
+    /// Print the checks as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `venom-host completions`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  venom-host completions bash > ~/.local/share/bash-completion/completions/venom-host"
+)]
+pub(crate) struct CompletionsArgs {
+    /// Shell to complete for
+    pub shell: clap_complete::Shell,
+}

@@ -1,0 +1,124 @@
+//! The long-running commands: `nexus` and `spore`.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use bytesize::ByteSize;
+use clap::Args;
+
+use crate::settings::{Seconds, Switch};
+
+/// `venom-host nexus`.
+#[derive(Debug, Default, Args)]
+#[command(
+    after_help = "Examples:\n  venom-host nexus --dev\n  venom-host nexus --bind 0.0.0.0 --tls-cert cert.pem --tls-key key.pem\n\n\
+                  Prints `nexus ready URL` on stdout once it listens. SIGTERM drains, a second one quits."
+)]
+pub(crate) struct NexusArgs {
+    /// Development mode: loopback only, no operator token asked, skills may run on this machine
+    #[arg(long)]
+    pub dev: bool,
+    /// Address to listen on [env: NEXUS_BIND] [default: 127.0.0.1]
+    #[arg(long, value_name = "IP")]
+    pub bind: Option<IpAddr>,
+    /// Port to listen on, 0 for any free one [env: NEXUS_PORT] [default: 8000]
+    #[arg(long, value_name = "N")]
+    pub port: Option<u16>,
+    /// Token spores must show [env: NEXUS_SHARED_TOKEN] [default: <data dir>/node.token]
+    #[arg(long, value_name = "T")]
+    pub token: Option<String>,
+    /// Whether spores may connect [env: ENABLE_NEXUS] [default: on]
+    #[arg(long, value_name = "on|off")]
+    pub nodes: Option<Switch>,
+    /// Silence after which a node is offline [env: NEXUS_HEARTBEAT_TIMEOUT] [default: 60s]
+    #[arg(long, value_name = "TIME")]
+    pub heartbeat_timeout: Option<Seconds>,
+    /// Time running calls get on shutdown [env: NEXUS_DRAIN_TIMEOUT] [default: 10s]
+    #[arg(long, value_name = "TIME")]
+    pub drain_timeout: Option<Seconds>,
+    /// Certificate chain, PEM; turns TLS on [env: NEXUS_TLS_CERT]
+    #[arg(long, value_name = "FILE")]
+    pub tls_cert: Option<PathBuf>,
+    /// Private key of the certificate, PEM [env: NEXUS_TLS_KEY]
+    #[arg(long, value_name = "FILE")]
+    pub tls_key: Option<PathBuf>,
+    /// Largest request body [env: NEXUS_MAX_BODY] [default: 8 MiB]
+    #[arg(long, value_name = "SIZE")]
+    pub max_body: Option<ByteSize>,
+    /// Requests a second for each token, 0 for no limit [env: NEXUS_RATE_LIMIT] [default: 20000]
+    #[arg(long, value_name = "N")]
+    pub rate_limit: Option<u32>,
+    /// Wrong tokens a minute for each address, 0 for no limit [env: NEXUS_AUTH_FAILURES] [default: 60]
+    #[arg(long, value_name = "N")]
+    pub auth_failures: Option<u32>,
+    /// Connections at one time, spores included [env: NEXUS_MAX_CONNECTIONS] [default: 10000]
+    #[arg(long, value_name = "N")]
+    pub max_connections: Option<usize>,
+    /// Time a client gets to send its request [env: NEXUS_READ_TIMEOUT] [default: 30s]
+    #[arg(long, value_name = "TIME")]
+    pub read_timeout: Option<Seconds>,
+    /// Run a skill here when no node can [env: NEXUS_LOCAL_FALLBACK] [default: on]
+    #[arg(long, value_name = "on|off")]
+    pub local_fallback: Option<Switch>,
+    /// Bundles for the local fallback [env: NEXUS_SKILLS] [default: <data dir>/skills]
+    #[arg(long, value_name = "DIR")]
+    pub skills: Option<PathBuf>,
+    /// What those skills may do here [env: NEXUS_POLICY] [default: <data dir>/policy.toml]
+    #[arg(long, value_name = "FILE")]
+    pub policy: Option<PathBuf>,
+    /// Who may publish skills [env: VENOM_TRUST] [default: <data dir>/trust.toml]
+    #[arg(long, value_name = "FILE")]
+    pub trust: Option<PathBuf>,
+    /// Log of security events [env: NEXUS_AUDIT_LOG] [default: <data dir>/audit.jsonl]
+    #[arg(long, value_name = "FILE")]
+    pub audit_log: Option<PathBuf>,
+}
+
+/// `venom-host spore`.
+#[derive(Debug, Default, Args)]
+#[command(
+    after_help = "Examples:\n  venom-host spore --dev\n  venom-host spore --nexus https://nexus.example:8000 --token \"$(cat node.token)\" \
+                  --tag gpu --tag location:server_room\n\n\
+                  Prints `spore ready NODE_ID` on stdout once the nexus took it. SIGTERM drains, a second one quits."
+)]
+pub(crate) struct SporeArgs {
+    /// Development mode: nexus on loopback only, FileSkill and ShellSkill may use <data dir>/workspace
+    #[arg(long)]
+    pub dev: bool,
+    /// Nexus to work for [env: SPORE_NEXUS_URL, SPORE_NEXUS_HOST, SPORE_NEXUS_PORT] [default: http://127.0.0.1:8000]
+    #[arg(long, value_name = "URL")]
+    pub nexus: Option<String>,
+    /// Token the nexus asks of spores [env: SPORE_SHARED_TOKEN] [default: <data dir>/node.token]
+    #[arg(long, value_name = "T")]
+    pub token: Option<String>,
+    /// Name for people [env: SPORE_NODE_NAME] [default: the host's name]
+    #[arg(long, value_name = "N")]
+    pub name: Option<String>,
+    /// Tag calls can ask for; may be repeated [env: SPORE_NODE_TAGS, comma separated]
+    #[arg(long = "tag", value_name = "T")]
+    pub tags: Vec<String>,
+    /// Calls run at one time [env: SPORE_CONCURRENCY] [default: 256]
+    #[arg(long, value_name = "N")]
+    pub concurrency: Option<u32>,
+    /// Calls that may wait for a slot [env: SPORE_QUEUE] [default: 1024]
+    #[arg(long, value_name = "N")]
+    pub queue: Option<u32>,
+    /// Time between heartbeats [env: SPORE_HEARTBEAT_INTERVAL] [default: 30s]
+    #[arg(long, value_name = "TIME")]
+    pub heartbeat_interval: Option<Seconds>,
+    /// Time running calls get on shutdown [env: SPORE_DRAIN_TIMEOUT] [default: 30s]
+    #[arg(long, value_name = "TIME")]
+    pub drain_timeout: Option<Seconds>,
+    /// Certificates that may have signed the nexus's, PEM [env: SPORE_CA_FILE] [default: the public ones]
+    #[arg(long, value_name = "FILE")]
+    pub ca_file: Option<PathBuf>,
+    /// Bundles to offer [env: SPORE_SKILLS] [default: <data dir>/skills]
+    #[arg(long, value_name = "DIR")]
+    pub skills: Option<PathBuf>,
+    /// What the skills may do here [env: SPORE_POLICY] [default: <data dir>/policy.toml]
+    #[arg(long, value_name = "FILE")]
+    pub policy: Option<PathBuf>,
+    /// Who may publish skills [env: VENOM_TRUST] [default: <data dir>/trust.toml]
+    #[arg(long, value_name = "FILE")]
+    pub trust: Option<PathBuf>,
+}

@@ -1,0 +1,244 @@
+//! REST calls of the command line. Turns every way they can fail into something people can act on.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use reqwest::{Certificate, Method, StatusCode};
+use serde::Deserialize;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use venom_protocol::{NodeList, NodeView};
+
+use crate::data_dir::{DataDir, read_token};
+use crate::failure::{Explain as _, Failure};
+use crate::sandbox::near;
+use crate::settings::{ClientSettings, Secret};
+
+/// Longest wait for an answer that needs no skill.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
+/// Longest wait for the connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A nexus as the command line sees it.
+pub(crate) struct NexusClient {
+    base: String,
+    token: Option<Secret>,
+    token_source: String,
+    http: reqwest::Client,
+}
+
+/// RFC 9457 problem JSON, as far as people care.
+#[derive(Debug, Default, Deserialize)]
+struct Problem {
+    title: Option<String>,
+    detail: Option<String>,
+}
+
+/// What a nexus says of itself when asked.
+pub(crate) struct Hello {
+    /// Its version; absent when it tells only those with a token.
+    pub version: Option<String>,
+    /// Seconds its clock is ahead of this machine's.
+    pub clock_ahead: Option<i64>,
+}
+
+/// The part of an OpenAPI document that names the version.
+#[derive(Deserialize)]
+struct OpenApi {
+    info: OpenApiInfo,
+}
+
+#[derive(Deserialize)]
+struct OpenApiInfo {
+    version: String,
+}
+
+/// The answer of `/healthz`.
+#[derive(Deserialize)]
+struct Health {
+    component: String,
+}
+
+impl NexusClient {
+    /// Makes a client; nothing is sent yet.
+    pub(crate) fn new(settings: &ClientSettings, data: &DataDir) -> Result<Self, Failure> {
+        let local = data.operator_token();
+        let (token, token_source) = match &settings.token {
+            Some(token) => (Some(token.clone()), "--token, VENOM_TOKEN or venom.toml".to_owned()),
+            None => (read_token(&local)?, local.display().to_string()),
+        };
+        let mut builder = reqwest::Client::builder()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .user_agent(concat!("venom-host/", env!("CARGO_PKG_VERSION")));
+        if is_loopback(&settings.nexus) {
+            // A proxy of the environment must not be asked for this machine's own ports.
+            builder = builder.no_proxy();
+        }
+        if let Some(path) = &settings.ca_file {
+            builder = builder.tls_certs_merge(read_certificates(path)?);
+        }
+        let http = builder.build().or_fail("cannot set up the HTTP client")?;
+        Ok(Self {
+            base: settings.nexus.clone(),
+            token,
+            token_source,
+            http,
+        })
+    }
+
+    /// `GET path`.
+    pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
+        self.send(Method::GET, path, None::<&()>, ANSWER_TIMEOUT).await
+    }
+
+    /// `POST path` with a JSON body; `wait` is how long the answer itself may take.
+    pub(crate) async fn post<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+        wait: Duration,
+    ) -> Result<T, Failure> {
+        self.send(Method::POST, path, Some(body), ANSWER_TIMEOUT + wait).await
+    }
+
+    /// `DELETE path`.
+    pub(crate) async fn delete<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
+        self.send(Method::DELETE, path, None::<&()>, ANSWER_TIMEOUT).await
+    }
+
+    /// Asks whether a nexus is there, its version and its time.
+    pub(crate) async fn hello(&self) -> Result<Hello, Failure> {
+        let url = format!("{}/healthz", self.base);
+        let response = self
+            .http
+            .get(&url)
+            .timeout(CONNECT_TIMEOUT)
+            .send()
+            .await
+            .map_err(|error| self.unreachable(&error))?;
+        let date = response
+            .headers()
+            .get("date")
+            .and_then(|date| date.to_str().ok())
+            .map(str::to_owned);
+        let theirs = date
+            .and_then(|date| jiff::fmt::rfc2822::parse(&date).ok())
+            .map(|date| date.timestamp());
+        let health: Health = response
+            .json()
+            .await
+            .or_fail(format!("{url} is something else than a nexus"))?;
+        if health.component != "venom-nexus" {
+            return Err(Failure::new(format!("{url} is a `{}`, not a nexus", health.component)));
+        }
+        let document: Option<OpenApi> = self.get("/openapi.json").await.ok();
+        Ok(Hello {
+            version: document.map(|document| document.info.version),
+            clock_ahead: theirs.map(|theirs| theirs.as_second() - jiff::Timestamp::now().as_second()),
+        })
+    }
+
+    /// A node by id or by name.
+    pub(crate) async fn find_node(&self, id_or_name: &str) -> Result<NodeView, Failure> {
+        let list: NodeList = self.get("/api/v1/nodes").await?;
+        let fits = |node: &&NodeView| node.node_id.to_string() == id_or_name || node.node_name == id_or_name;
+        let mut found: Vec<&NodeView> = list.nodes.iter().filter(fits).collect();
+        found.sort_by_key(|node| !node.is_online);
+        match found.as_slice() {
+            [node] => Ok((*node).clone()),
+            // Of several with one name, a single one that is online is meant.
+            [first, second, ..] if first.is_online && !second.is_online => Ok((*first).clone()),
+            [] => Err(unknown_node(id_or_name, &list)),
+            _ => Err(Failure::new(format!("{} nodes are called `{id_or_name}`", found.len()))
+                .help("name the node by its id; `venom-host nodes list` shows it")),
+        }
+    }
+
+    async fn send<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&impl Serialize>,
+        timeout: Duration,
+    ) -> Result<T, Failure> {
+        let url = format!("{}{path}", self.base);
+        let mut request = self.http.request(method, &url).timeout(timeout);
+        if let Some(token) = &self.token {
+            request = request.bearer_auth(token.reveal());
+        }
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        let response = request.send().await.map_err(|error| self.unreachable(&error))?;
+        let status = response.status();
+        let bytes = response.bytes().await.map_err(|error| self.unreachable(&error))?;
+        if status.is_success() {
+            return serde_json::from_slice(&bytes).or_advise(
+                format!("{url} answered something this program does not understand"),
+                "compare versions: `venom-host doctor` prints both",
+            );
+        }
+        Err(self.refused(status, &serde_json::from_slice(&bytes).unwrap_or_default()))
+    }
+
+    fn unreachable(&self, error: &reqwest::Error) -> Failure {
+        let why = crate::failure::chain(error);
+        if error.is_timeout() && !error.is_connect() {
+            return Failure::new(format!("the nexus at {} did not answer in time", self.base)).because(why);
+        }
+        Failure::new(format!("no nexus answers at {}", self.base))
+            .because(why)
+            .help("start one with `venom-host nexus`, or name yours with --nexus URL (or VENOM_NEXUS)")
+    }
+
+    fn refused(&self, status: StatusCode, problem: &Problem) -> Failure {
+        let text = problem.detail.clone().or_else(|| problem.title.clone());
+        let text = text.unwrap_or_else(|| format!("the nexus answered {status}"));
+        match status {
+            StatusCode::UNAUTHORIZED if self.token.is_none() => {
+                Failure::new(format!("the nexus at {} asks for an operator token", self.base))
+                    .because(format!("none was given and there is none at {}", self.token_source))
+                    .help("pass --token T or set VENOM_TOKEN; `venom-host init` on the nexus's machine wrote it to operator.token in its data directory")
+            }
+            StatusCode::UNAUTHORIZED => Failure::new(format!("the nexus at {} does not know this operator token", self.base))
+                .because(format!("the token came from {}", self.token_source))
+                .help("use the operator.token of the nexus's data directory: pass --token T, set VENOM_TOKEN, or point --data-dir at it"),
+            StatusCode::FORBIDDEN => Failure::new(text)
+                .because(format!("the token from {} has too small a scope", self.token_source))
+                .help("use a token with a larger scope; tokens.toml of the nexus lists them"),
+            StatusCode::TOO_MANY_REQUESTS => Failure::new(text).help("wait a moment and try again"),
+            _ => Failure::new(text).because(format!("the nexus answered {status}")),
+        }
+    }
+}
+
+fn unknown_node(wanted: &str, list: &NodeList) -> Failure {
+    let failure = Failure::new(format!("the nexus knows no node `{wanted}`"));
+    let names: Vec<String> = list.nodes.iter().map(|node| node.node_name.clone()).collect();
+    match near(wanted, &names).as_slice() {
+        [] => failure.help("`venom-host nodes list` shows those it knows"),
+        near => failure.help(format!("did you mean {}?", near.join(" or "))),
+    }
+}
+
+fn read_certificates(path: &PathBuf) -> Result<Vec<Certificate>, Failure> {
+    let what = || format!("the certificate file {} cannot be used", path.display());
+    let pem = std::fs::read(path).or_fail(what())?;
+    let certificates = Certificate::from_pem_bundle(&pem).or_fail(what())?;
+    if certificates.is_empty() {
+        return Err(Failure::new(what())
+            .because("it holds no certificate")
+            .help("give a PEM file"));
+    }
+    Ok(certificates)
+}
+
+fn is_loopback(url: &str) -> bool {
+    let Ok(url) = reqwest::Url::parse(url) else {
+        return false;
+    };
+    url.host_str().is_some_and(|host| {
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+    })
+}

@@ -1,0 +1,244 @@
+//! `init`: everything a data directory needs. Never overwrites; says what it made and what was there.
+
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use venom_bundle::{PublicKey, SigningKey};
+use venom_nexus::{Scope, TokenRecord};
+
+use crate::cli::InitArgs;
+use crate::data_dir::{
+    DataDir, PRIVATE_DIRECTORY, PRIVATE_FILE, SHARED_FILE, make_directory, make_file, new_token, read_token,
+};
+use crate::failure::{Explain as _, Failure};
+use crate::output;
+
+const SETTINGS: &str = include_str!("init/venom.toml");
+const POLICY: &str = include_str!("init/policy.toml");
+const TRUST: &str = include_str!("init/trust.toml");
+
+/// One part of a data directory.
+#[derive(Debug, Serialize)]
+pub(crate) struct Part {
+    path: PathBuf,
+    what: &'static str,
+    made: bool,
+}
+
+/// What `init --json` prints.
+#[derive(Serialize)]
+struct Report<'a> {
+    data_dir: &'a Path,
+    key_id: String,
+    parts: &'a [Part],
+    next: [&'static str; 2],
+}
+
+const NEXT: [&str; 2] = ["venom-host nexus", "venom-host spore"];
+
+/// Makes what is missing and tells.
+pub(crate) fn run(args: &InitArgs, data: &DataDir) -> Result<(), Failure> {
+    let parts = ensure(data)?;
+    let key = publisher(data)?;
+    if args.json {
+        return output::say_json(&Report {
+            data_dir: &data.0,
+            key_id: key.id().to_string(),
+            parts: &parts,
+            next: NEXT,
+        });
+    }
+    let (green, dim) = (output::GREEN, output::DIM);
+    for part in &parts {
+        let path = part.path.display();
+        output::say(if part.made {
+            format!("{green}made{green:#}  {path}  {dim}{}{dim:#}", part.what)
+        } else {
+            format!("{dim}kept  {path}  {}{dim:#}", part.what)
+        })?;
+    }
+    output::say(format!("\nskills are signed by key {}\n\nnext:", key.id()))?;
+    let directory = if is_default(data) {
+        String::new()
+    } else {
+        format!(" --data-dir {}", data.0.display())
+    };
+    for command in NEXT {
+        output::say(format!("  {command}{directory}"))?;
+    }
+    Ok(())
+}
+
+fn is_default(data: &DataDir) -> bool {
+    use crate::settings::{Environment, Sources};
+    let none = crate::cli::GlobalArgs {
+        config: Some("/dev/null".into()),
+        ..Default::default()
+    };
+    Sources::find(&none, Environment::of_process()).is_ok_and(|sources| sources.data_dir == data.0)
+}
+
+/// Makes what is missing.
+pub(crate) fn ensure(data: &DataDir) -> Result<Vec<Part>, Failure> {
+    let mut parts = vec![directory(data.0.clone(), "data directory")?];
+    parts.push(directory(data.keys(), "keys")?);
+    parts.extend(publisher_key(data)?);
+    let key = publisher(data)?;
+    let trust = format!("{TRUST}\n{}", publisher_entry("local", &key));
+    parts.push(file(data.trust(), &trust, SHARED_FILE, "who may publish skills")?);
+    parts.push(file(data.policy(), POLICY, SHARED_FILE, "what skills may do here")?);
+    parts.push(file(data.settings(), SETTINGS, SHARED_FILE, "settings")?);
+    parts.extend(operator_token(data)?);
+    parts.push(secret(data.node_token(), "token spores show the nexus")?);
+    parts.push(node_id(data)?);
+    parts.push(directory(data.skills(), "bundles a spore offers")?);
+    parts.push(directory(data.workspace(), "what skills may touch with --dev")?);
+    parts.push(directory(data.compiled(), "compiled code")?);
+    Ok(parts)
+}
+
+fn directory(path: PathBuf, what: &'static str) -> Result<Part, Failure> {
+    let made = make_directory(&path, PRIVATE_DIRECTORY)?;
+    Ok(Part { path, what, made })
+}
+
+fn file(path: PathBuf, text: &str, mode: u32, what: &'static str) -> Result<Part, Failure> {
+    let made = make_file(&path, text, mode)?;
+    Ok(Part { path, what, made })
+}
+
+fn secret(path: PathBuf, what: &'static str) -> Result<Part, Failure> {
+    let token = new_token()?;
+    file(path, &format!("{}\n", token.reveal()), PRIVATE_FILE, what)
+}
+
+fn publisher_key(data: &DataDir) -> Result<[Part; 2], Failure> {
+    let (private, public) = (data.publisher_key(), data.publisher_public());
+    let made = !private.exists();
+    if made {
+        let key = SigningKey::generate().or_fail("cannot make a publisher key")?;
+        key.save_new(&private).or_fail("cannot keep the publisher key")?;
+    }
+    let key = load_publisher_key(&private)?;
+    let made_public = make_file(&public, &key.public().to_pem(), SHARED_FILE)?;
+    Ok([
+        Part {
+            path: private,
+            what: "signs bundles; keep it secret",
+            made,
+        },
+        Part {
+            path: public,
+            what: "its public half",
+            made: made_public,
+        },
+    ])
+}
+
+fn load_publisher_key(path: &Path) -> Result<SigningKey, Failure> {
+    SigningKey::load(path).or_fail(format!("the publisher key {} cannot be used", path.display()))
+}
+
+fn publisher(data: &DataDir) -> Result<PublicKey, Failure> {
+    load_publisher_key(&data.publisher_key()).map(|key| key.public())
+}
+
+/// The digest goes to tokens.toml, for the nexus; the token itself to operator.token, for the local command line.
+fn operator_token(data: &DataDir) -> Result<[Part; 2], Failure> {
+    let (digests, plain) = (data.tokens(), data.operator_token());
+    if digests.exists() && !plain.exists() {
+        // The token of that digest is gone from here on purpose; a new one would not be in the file.
+        let what = "operator token of the local command line (only its digest is here)";
+        return Ok([
+            tokens_part(digests, false),
+            Part {
+                path: plain,
+                what,
+                made: false,
+            },
+        ]);
+    }
+    let plain = secret(plain, "operator token of the local command line")?;
+    let token = read_token(&plain.path)?.ok_or_else(|| Failure::new(format!("{} is gone", plain.path.display())))?;
+    let made = make_file(
+        &digests,
+        &token_entry("local", Scope::Admin, token.reveal()),
+        PRIVATE_FILE,
+    )?;
+    Ok([tokens_part(digests, made), plain])
+}
+
+fn tokens_part(path: PathBuf, made: bool) -> Part {
+    Part {
+        path,
+        what: "digests of operator tokens",
+        made,
+    }
+}
+
+fn node_id(data: &DataDir) -> Result<Part, Failure> {
+    let path = data.0.join("node_id");
+    let made = !path.exists();
+    venom_spore::node_id_in(&data.0).or_fail("cannot keep a node id")?;
+    Ok(Part {
+        path,
+        what: "this node's id",
+        made,
+    })
+}
+
+/// The lines a token has in `tokens.toml`.
+pub(crate) fn token_entry(name: &str, scope: Scope, token: &str) -> String {
+    let digest: String = TokenRecord::of(name, scope, token)
+        .sha256
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    format!("[[tokens]]\nname = \"{name}\"\nscope = \"{scope}\" # viewer, operator or admin\nsha256 = \"{digest}\"\n")
+}
+
+/// The lines a publisher has in a trust file.
+pub(crate) fn publisher_entry(name: &str, key: &PublicKey) -> String {
+    format!(
+        "[[publishers]]\nname = \"{name}\"\nprefix = \"*\"\nkeys = [\"{}\"]\n",
+        key.to_base64()
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::File;
+
+    #[test]
+    fn what_init_writes_can_be_read() {
+        File::parse(SETTINGS, Path::new("/d/venom.toml")).unwrap();
+        let policy: venom_bundle::capability::Policy = toml::from_str(POLICY).unwrap();
+        assert!(policy.skills.is_empty(), "a fresh policy grants nothing");
+    }
+
+    #[test]
+    fn every_commented_setting_exists() {
+        let uncommented: String = SETTINGS
+            .lines()
+            .map(|line| {
+                line.strip_prefix("# ")
+                    .filter(|rest| rest.contains(" = "))
+                    .unwrap_or(line)
+            })
+            .map(|line| format!("{line}\n"))
+            .collect();
+        File::parse(&uncommented, Path::new("/d/venom.toml")).unwrap();
+    }
+
+    #[test]
+    fn the_example_in_the_policy_is_a_policy() {
+        let uncommented: String = POLICY
+            .lines()
+            .filter_map(|line| line.strip_prefix("#| "))
+            .map(|line| format!("{line}\n"))
+            .collect();
+        let policy: venom_bundle::capability::Policy = toml::from_str(&uncommented).unwrap();
+        assert!(!policy.skills.is_empty());
+    }
+}

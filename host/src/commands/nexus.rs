@@ -1,0 +1,168 @@
+//! `nexus`: the control plane. Everything that can be wrong is found before the port is bound; the line on stdout
+//! comes when callers can come.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+use venom_nexus::{Nexus, TlsFiles};
+use venom_runtime::{Backends, SkillSet};
+
+use super::init;
+use crate::data_dir::{DataDir, read_token};
+use crate::failure::{Explain as _, Failure};
+use crate::output;
+use crate::sandbox::{self, Documents};
+use crate::settings::{NexusSettings, Secret};
+use crate::signals::Signals;
+
+pub(crate) mod tokens;
+
+/// What spores show a nexus when both run with `--dev` and nobody said otherwise. No secret: such a nexus is reached
+/// from this machine only.
+pub(crate) const DEVELOPMENT_TOKEN: &str = "venom-development";
+
+/// Calls the local fallback runs at one time: it is a fallback, not a node.
+const FALLBACK_SLOTS: u32 = 32;
+
+/// Runs a nexus until it is asked to stop.
+pub(crate) async fn run(settings: NexusSettings, data: DataDir) -> Result<(), Failure> {
+    if settings.dev {
+        warn_of_development(&data);
+        init::ensure(&data)?;
+    }
+    tracing::info!(?settings, "settings of this nexus");
+    let documents = read_documents(&settings, &data)?;
+    let local = documents.is_some().then(SkillSet::empty);
+    let nexus = Nexus::new(for_nexus(&settings, &data)?, local.clone()).or_fail("the nexus cannot start")?;
+    let signals = Signals::watch()?;
+    let (listener, address) = bind(&settings).await?;
+    if let (Some(documents), Some(skills)) = (documents, local) {
+        load_fallback(&settings, documents, skills, address).await?;
+    }
+    output::say(format!("nexus ready {}", url(&settings, address)))?;
+    tokio::select! {
+        served = nexus.serve(listener, signals.drain.clone()) => served.or_fail("the nexus stopped"),
+        () = signals.quit.cancelled() => Err(Failure::new("the nexus was told to quit before it had drained")),
+    }
+}
+
+fn warn_of_development(data: &DataDir) {
+    let red = output::RED;
+    output::note(format!(
+        "{red}DEVELOPMENT MODE{red:#}: whoever can reach this machine's loopback can run skills here, no token asked.\n\
+         The key in {} is trusted; FileSkill may use {}, ShellSkill run echo, sleep, ls, date, uname,\n\
+         hostname, cat, wc and sort in it. Never use --dev where others work.",
+        data.publisher_public().display(),
+        data.workspace().display(),
+    ));
+}
+
+/// Trust and policy of the local fallback; `None` when there is nothing to fall back on.
+fn read_documents(settings: &NexusSettings, data: &DataDir) -> Result<Option<Arc<Documents>>, Failure> {
+    if !settings.local_fallback || sandbox::bundles_in(&settings.sandbox.skills)?.is_empty() {
+        return Ok(None);
+    }
+    Documents::read(&settings.sandbox, data, settings.dev).map(|documents| Some(Arc::new(documents)))
+}
+
+fn for_nexus(settings: &NexusSettings, data: &DataDir) -> Result<venom_nexus::NexusSettings, Failure> {
+    Ok(venom_nexus::NexusSettings {
+        dev: settings.dev,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        heartbeat_timeout: settings.heartbeat_timeout,
+        weights: settings.weights,
+        node_role: settings.nodes,
+        shared_token: shared_token(settings, data)?.map(|token| venom_nexus::Secret::new(token.reveal())),
+        operator_tokens: tokens::read(&data.tokens(), settings.dev)?,
+        tls: settings.tls.clone().map(|pair| TlsFiles {
+            cert: pair.cert,
+            key: pair.key,
+        }),
+        max_body: settings.max_body,
+        read_timeout: settings.read_timeout,
+        max_connections: settings.max_connections,
+        rate_limits: settings.rate_limits,
+        audit_log: Some(settings.audit_log.clone()),
+        drain_timeout: settings.drain_timeout,
+        ..venom_nexus::NexusSettings::default()
+    })
+}
+
+fn shared_token(settings: &NexusSettings, data: &DataDir) -> Result<Option<Secret>, Failure> {
+    if let Some(token) = &settings.token {
+        return Ok(Some(token.clone()));
+    }
+    if settings.dev {
+        return Ok(Some(Secret::new(DEVELOPMENT_TOKEN)));
+    }
+    let token = read_token(&data.node_token())?;
+    if token.is_none() && settings.nodes {
+        tracing::warn!(
+            "no token for spores: none can connect (run `venom-host init`, pass --token, or set NEXUS_SHARED_TOKEN)"
+        );
+    }
+    Ok(token)
+}
+
+async fn bind(settings: &NexusSettings) -> Result<(TcpListener, SocketAddr), Failure> {
+    let address = SocketAddr::new(settings.bind, settings.port);
+    let listener = TcpListener::bind(address).await.map_err(|error| {
+        let failure = Failure::new(format!("cannot listen on {address}")).because(error.to_string());
+        match error.kind() {
+            io::ErrorKind::AddrInUse => failure
+                .help("stop the program that has the port, or pass another with --port N (--port 0 takes a free one)"),
+            io::ErrorKind::PermissionDenied => {
+                failure.help("ports under 1024 need privileges; pass --port N with a larger one")
+            }
+            _ => failure.help("pass an address of this machine with --bind IP"),
+        }
+    })?;
+    let address = listener.local_addr().or_fail("the listener has no address")?;
+    Ok((listener, address))
+}
+
+async fn load_fallback(
+    settings: &NexusSettings,
+    documents: Arc<Documents>,
+    skills: SkillSet,
+    own: SocketAddr,
+) -> Result<(), Failure> {
+    let runtime = sandbox::start_runtime(&settings.sandbox, FALLBACK_SLOTS, own_addresses(own))?;
+    sandbox::load_skills(
+        &settings.sandbox,
+        runtime,
+        documents,
+        Backends::local(),
+        skills,
+        Vec::new(),
+    )
+    .await?;
+    Ok(())
+}
+
+/// What a skill must not dial to reach this nexus.
+fn own_addresses(own: SocketAddr) -> Vec<SocketAddr> {
+    let port = own.port();
+    match own.ip() {
+        ip if ip.is_unspecified() => {
+            vec![
+                own,
+                SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
+                SocketAddr::from((Ipv6Addr::LOCALHOST, port)),
+            ]
+        }
+        _ => vec![own],
+    }
+}
+
+fn url(settings: &NexusSettings, address: SocketAddr) -> String {
+    let scheme = if settings.tls.is_some() { "https" } else { "http" };
+    let reachable = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => SocketAddr::from((Ipv4Addr::LOCALHOST, address.port())),
+        IpAddr::V6(ip) if ip.is_unspecified() => SocketAddr::from((Ipv6Addr::LOCALHOST, address.port())),
+        _ => address,
+    };
+    format!("{scheme}://{reachable}")
+}

@@ -1,0 +1,92 @@
+//! `skill build`: runs the language's own tools, packs what they made, signs it. Built code is never run here.
+
+mod tool;
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use serde::Serialize;
+use venom_bundle::SkillToml;
+
+use crate::cli::BuildArgs;
+use crate::commands::bundle::{Packed, pack_and_sign};
+use crate::commands::key;
+use crate::data_dir::{DataDir, PRIVATE_DIRECTORY, SHARED_FILE, make_directory, replace_file};
+use crate::failure::{Explain as _, Failure};
+use crate::output;
+
+/// What `skill build --json` prints.
+#[derive(Serialize)]
+struct Report {
+    #[serde(flatten)]
+    packed: Packed,
+    component: PathBuf,
+    installed: Option<PathBuf>,
+}
+
+/// Builds, packs and signs.
+pub(crate) fn run(args: BuildArgs, data: &DataDir) -> Result<(), Failure> {
+    let started = Instant::now();
+    let manifest = args.dir.join("skill.toml");
+    if !manifest.is_file() {
+        return Err(
+            Failure::usage(format!("there is no skill.toml in {}", args.dir.display()))
+                .help("name the skill's directory, or start a skill with `venom-host skill new NAME`"),
+        );
+    }
+    // Found out before minutes are spent on a build.
+    let key = key::load(None, data)?;
+    let skill = SkillToml::load(&manifest).or_fail(format!("{} cannot be used", manifest.display()))?;
+    let component = build(&args, &skill.name)?;
+    let packed = pack_and_sign(&manifest, &component, &key, args.out, &args.dir)?;
+    let installed = if args.install {
+        Some(install(&packed, data)?)
+    } else {
+        None
+    };
+    if args.json {
+        return output::say_json(&Report {
+            packed,
+            component,
+            installed,
+        });
+    }
+    packed.tell()?;
+    if let Some(installed) = &installed {
+        output::say(format!("installed  {}", installed.display()))?;
+    }
+    output::note(format!("built in {:.1} s", started.elapsed().as_secs_f64()));
+    output::note(format!("try: venom-host skill inspect {}", packed.path.display()));
+    Ok(())
+}
+
+fn build(args: &BuildArgs, name: &str) -> Result<PathBuf, Failure> {
+    let dir = &args.dir;
+    if dir.join("Cargo.toml").is_file() {
+        return tool::cargo(dir, &args.profile, name);
+    }
+    if dir.join("app.py").is_file() {
+        return tool::componentize_py(dir, name);
+    }
+    if dir.join("package.json").is_file() {
+        return tool::jco(dir, name);
+    }
+    Err(Failure::usage(format!("{} holds no source this program can build", dir.display()))
+        .because("it has neither Cargo.toml (Rust), app.py (Python) nor package.json (JavaScript)")
+        .help("build the component with your own tools, then `venom-host bundle pack COMPONENT --manifest skill.toml`"))
+}
+
+fn install(packed: &Packed, data: &DataDir) -> Result<PathBuf, Failure> {
+    make_directory(&data.skills(), PRIVATE_DIRECTORY)?;
+    let to = data.skills().join(format!("{}.venom", packed.name));
+    let bytes = std::fs::read(&packed.path).or_fail(format!("cannot read {}", packed.path.display()))?;
+    replace_file(&to, &bytes, SHARED_FILE)?;
+    Ok(to)
+}
+
+/// Where tools other than cargo put what they make.
+fn output_path(dir: &Path, name: &str) -> Result<PathBuf, Failure> {
+    let directory = dir.join("target");
+    make_directory(&directory, 0o755)?;
+    Ok(directory.join(format!("{name}.wasm")))
+}

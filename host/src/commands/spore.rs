@@ -1,0 +1,158 @@
+//! `spore`: a worker. Loads its skills, links to its nexus, says so on stdout once it was taken.
+
+use std::fs::{File, TryLockError};
+use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+use venom_runtime::{Backends, SkillSet};
+use venom_spore::{LocalHive, LocalHiveLimits, Ready};
+
+use super::init;
+use super::nexus::DEVELOPMENT_TOKEN;
+use crate::data_dir::{DataDir, PRIVATE_DIRECTORY, make_directory, read_token};
+use crate::failure::{Explain as _, Failure};
+use crate::output;
+use crate::sandbox::{self, Documents};
+use crate::settings::{Secret, SporeSettings};
+use crate::signals::Signals;
+
+/// The name of this machine, which a node has unless told otherwise.
+pub(crate) fn host_name() -> String {
+    let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    if name.is_empty() { "spore".to_owned() } else { name }
+}
+
+/// Runs a spore until it is asked to stop.
+pub(crate) async fn run(settings: SporeSettings, data: DataDir) -> Result<(), Failure> {
+    if settings.dev {
+        warn_of_development(&data);
+        init::ensure(&data)?;
+    }
+    tracing::info!(?settings, "settings of this spore");
+    make_directory(&data.0, PRIVATE_DIRECTORY)?;
+    let _lock = lock(&data)?;
+    let for_spore = for_spore(&settings, &data)?;
+    let documents = Arc::new(Documents::read(&settings.sandbox, &data, settings.dev)?);
+    let signals = Signals::watch()?;
+    // Cancelled when this function ends, however it ends.
+    let stop = CancellationToken::new();
+    let _stopping = stop.clone().drop_guard();
+    let skills = start_skills(&settings, documents, stop).await?;
+    let (ready, taken) = oneshot::channel();
+    let spore = venom_spore::run(for_spore, skills, ready, signals.drain.clone(), signals.quit.clone());
+    tokio::pin!(spore);
+    tokio::select! {
+        ended = &mut spore => return ended.or_fail("the spore stopped"),
+        taken = taken => if let Ok(ready) = taken { announce(&ready)? },
+    }
+    spore.await.or_fail("the spore stopped")
+}
+
+fn announce(ready: &Ready) -> Result<(), Failure> {
+    output::say(format!("spore ready {}", ready.node_id))
+}
+
+fn warn_of_development(data: &DataDir) {
+    let red = output::RED;
+    output::note(format!(
+        "{red}DEVELOPMENT MODE{red:#}: FileSkill may use {}, ShellSkill run echo, sleep, ls, date,\n\
+         uname, hostname, cat, wc and sort in it, and the key in {} is trusted.\n\
+         Never use --dev where others work.",
+        data.workspace().display(),
+        data.publisher_public().display(),
+    ));
+}
+
+/// One spore a data directory: two with one node id would throw each other out of the nexus for ever.
+fn lock(data: &DataDir) -> Result<File, Failure> {
+    let path = data.spore_lock();
+    let file = File::create(&path).or_fail(format!("cannot make the lock file {}", path.display()))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(Failure::new(format!(
+            "another spore uses the data directory {}",
+            data.0.display()
+        ))
+        .because("a data directory holds one node's id, and two nodes with one id would push each other out")
+        .help("stop the other spore, or give this one a data directory of its own with --data-dir DIR")),
+        Err(TryLockError::Error(error)) => Err(error).or_fail(format!("cannot lock {}", path.display())),
+    }
+}
+
+fn for_spore(settings: &SporeSettings, data: &DataDir) -> Result<venom_spore::SporeSettings, Failure> {
+    let node_id = venom_spore::node_id_in(&data.0).or_fail("this node has no id")?;
+    let token = token(settings, data)?;
+    Ok(venom_spore::SporeSettings {
+        name: settings.name.clone(),
+        tags: settings.tags.clone(),
+        concurrency: settings.concurrency,
+        queue: settings.queue,
+        heartbeat_interval: settings.heartbeat_interval,
+        drain_timeout: settings.drain_timeout,
+        ca_file: settings.ca_file.clone(),
+        ..venom_spore::SporeSettings::new(settings.nexus.clone(), token.reveal(), node_id)
+    })
+}
+
+fn token(settings: &SporeSettings, data: &DataDir) -> Result<Secret, Failure> {
+    if let Some(token) = &settings.token {
+        return Ok(token.clone());
+    }
+    if settings.dev {
+        return Ok(Secret::new(DEVELOPMENT_TOKEN));
+    }
+    let path = data.node_token();
+    read_token(&path)?.ok_or_else(|| {
+        Failure::new("this spore has no token to show the nexus")
+            .because(format!("none was given and there is none at {}", path.display()))
+            .help("copy node.token from the nexus's data directory: pass --token T, set SPORE_SHARED_TOKEN, or put the file there")
+    })
+}
+
+async fn start_skills(
+    settings: &SporeSettings,
+    documents: Arc<Documents>,
+    stop: CancellationToken,
+) -> Result<SkillSet, Failure> {
+    let denied = resolve(&settings.nexus).await;
+    let runtime = sandbox::start_runtime(&settings.sandbox, settings.concurrency, denied)?;
+    let skills = SkillSet::empty();
+    let hive = LocalHive::new(skills.clone(), LocalHiveLimits::default(), stop);
+    let backends = Backends {
+        hive: Arc::new(hive),
+        ..Backends::local()
+    };
+    let switched_off = settings.switched_off.clone();
+    let offered = sandbox::load_skills(
+        &settings.sandbox,
+        runtime,
+        documents,
+        backends,
+        skills.clone(),
+        switched_off,
+    )
+    .await?;
+    if offered == 0 {
+        tracing::warn!(
+            directory = %settings.sandbox.skills.display(),
+            "this spore offers no skill: put bundles there (`venom-host skill build --install`) or pass --skills DIR"
+        );
+    }
+    Ok(skills)
+}
+
+/// Addresses of the nexus, which no skill may dial. A name that cannot be looked up now cannot be dialled either.
+async fn resolve(nexus: &str) -> Vec<SocketAddr> {
+    let (scheme, rest) = nexus.split_once("://").unwrap_or(("http", nexus));
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default().to_owned();
+    let default_port = if matches!(scheme, "https" | "wss") { 443 } else { 80 };
+    let looking_up = tokio::task::spawn_blocking(move || {
+        let with_port = authority
+            .to_socket_addrs()
+            .or_else(|_| format!("{authority}:{default_port}").to_socket_addrs());
+        with_port.map(Iterator::collect).unwrap_or_default()
+    });
+    looking_up.await.unwrap_or_default()
+}

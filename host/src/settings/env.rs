@@ -1,0 +1,164 @@
+//! The names of all environment variables this program reads, and the one place where it reads them.
+
+use std::collections::BTreeMap;
+use std::str::FromStr;
+
+use super::SettingError;
+
+/// Data directory.
+pub(crate) const DATA_DIR: &str = "VENOM_DATA_DIR";
+/// Settings file.
+pub(crate) const CONFIG: &str = "VENOM_CONFIG";
+/// Log filter of this program; beats [`RUST_LOG`].
+pub(crate) const LOG: &str = "VENOM_LOG";
+/// Log filter, as other Rust programs read it.
+pub(crate) const RUST_LOG: &str = "RUST_LOG";
+/// `text` or `json`.
+pub(crate) const LOG_FORMAT: &str = "VENOM_LOG_FORMAT";
+/// Trust file.
+pub(crate) const TRUST: &str = "VENOM_TRUST";
+/// Base of the default data directory (XDG).
+pub(crate) const XDG_DATA_HOME: &str = "XDG_DATA_HOME";
+/// Base of the default data directory where XDG is silent.
+pub(crate) const HOME: &str = "HOME";
+
+/// Nexus that `exec`, `nodes` and `doctor` talk to.
+pub(crate) const CLIENT_NEXUS: &str = "VENOM_NEXUS";
+/// Operator token of `exec` and `nodes`.
+pub(crate) const CLIENT_TOKEN: &str = "VENOM_TOKEN";
+/// Certificates `exec` and `nodes` trust.
+pub(crate) const CLIENT_CA_FILE: &str = "VENOM_CA_FILE";
+
+/// Whether spores may connect.
+pub(crate) const ENABLE_NEXUS: &str = "ENABLE_NEXUS";
+/// Address the nexus listens on.
+pub(crate) const NEXUS_BIND: &str = "NEXUS_BIND";
+/// Port the nexus listens on.
+pub(crate) const NEXUS_PORT: &str = "NEXUS_PORT";
+/// Token spores must show.
+pub(crate) const NEXUS_SHARED_TOKEN: &str = "NEXUS_SHARED_TOKEN";
+/// Silence after which a node is offline.
+pub(crate) const NEXUS_HEARTBEAT_TIMEOUT: &str = "NEXUS_HEARTBEAT_TIMEOUT";
+/// Time running calls get when the nexus stops.
+pub(crate) const NEXUS_DRAIN_TIMEOUT: &str = "NEXUS_DRAIN_TIMEOUT";
+/// Certificate chain.
+pub(crate) const NEXUS_TLS_CERT: &str = "NEXUS_TLS_CERT";
+/// Key of the certificate.
+pub(crate) const NEXUS_TLS_KEY: &str = "NEXUS_TLS_KEY";
+/// Largest request body.
+pub(crate) const NEXUS_MAX_BODY: &str = "NEXUS_MAX_BODY";
+/// Requests a second of one client.
+pub(crate) const NEXUS_RATE_LIMIT: &str = "NEXUS_RATE_LIMIT";
+/// Wrong tokens a minute of one address.
+pub(crate) const NEXUS_AUTH_FAILURES: &str = "NEXUS_AUTH_FAILURES";
+/// Connections at one time.
+pub(crate) const NEXUS_MAX_CONNECTIONS: &str = "NEXUS_MAX_CONNECTIONS";
+/// Time a client gets to send its request.
+pub(crate) const NEXUS_READ_TIMEOUT: &str = "NEXUS_READ_TIMEOUT";
+/// Whether the nexus runs skills that no node has.
+pub(crate) const NEXUS_LOCAL_FALLBACK: &str = "NEXUS_LOCAL_FALLBACK";
+/// Bundles of the local fallback.
+pub(crate) const NEXUS_SKILLS: &str = "NEXUS_SKILLS";
+/// Policy of the local fallback.
+pub(crate) const NEXUS_POLICY: &str = "NEXUS_POLICY";
+/// Log of security events.
+pub(crate) const NEXUS_AUDIT_LOG: &str = "NEXUS_AUDIT_LOG";
+
+/// Weight of CPU usage in the load score.
+pub(crate) const FOREMAN_CPU_WEIGHT: &str = "FOREMAN_CPU_WEIGHT";
+/// Weight of memory usage in the load score.
+pub(crate) const FOREMAN_MEMORY_WEIGHT: &str = "FOREMAN_MEMORY_WEIGHT";
+/// Weight of running calls in the load score.
+pub(crate) const FOREMAN_TASKS_WEIGHT: &str = "FOREMAN_TASKS_WEIGHT";
+/// Running calls that count as fully loaded.
+pub(crate) const FOREMAN_MAX_TASKS_NORMALIZATION: &str = "FOREMAN_MAX_TASKS_NORMALIZATION";
+
+/// Name of the node.
+pub(crate) const SPORE_NODE_NAME: &str = "SPORE_NODE_NAME";
+/// Nexus as a URL; beats host and port.
+pub(crate) const SPORE_NEXUS_URL: &str = "SPORE_NEXUS_URL";
+/// Host of the nexus.
+pub(crate) const SPORE_NEXUS_HOST: &str = "SPORE_NEXUS_HOST";
+/// Port of the nexus.
+pub(crate) const SPORE_NEXUS_PORT: &str = "SPORE_NEXUS_PORT";
+/// Token the nexus asks for.
+pub(crate) const SPORE_SHARED_TOKEN: &str = "SPORE_SHARED_TOKEN";
+/// Tags, comma separated.
+pub(crate) const SPORE_NODE_TAGS: &str = "SPORE_NODE_TAGS";
+/// Time between heartbeats.
+pub(crate) const SPORE_HEARTBEAT_INTERVAL: &str = "SPORE_HEARTBEAT_INTERVAL";
+/// Whether `ShellSkill` is offered.
+pub(crate) const SPORE_ENABLE_SHELL: &str = "SPORE_ENABLE_SHELL";
+/// Whether `FileSkill` is offered.
+pub(crate) const SPORE_ENABLE_FILE: &str = "SPORE_ENABLE_FILE";
+/// Calls at one time.
+pub(crate) const SPORE_CONCURRENCY: &str = "SPORE_CONCURRENCY";
+/// Calls that may wait.
+pub(crate) const SPORE_QUEUE: &str = "SPORE_QUEUE";
+/// Time running calls get when the spore stops.
+pub(crate) const SPORE_DRAIN_TIMEOUT: &str = "SPORE_DRAIN_TIMEOUT";
+/// Certificates the spore trusts.
+pub(crate) const SPORE_CA_FILE: &str = "SPORE_CA_FILE";
+/// Bundles to offer.
+pub(crate) const SPORE_SKILLS: &str = "SPORE_SKILLS";
+/// Policy of the spore.
+pub(crate) const SPORE_POLICY: &str = "SPORE_POLICY";
+
+/// Largest linear memory of one skill call.
+pub(crate) const RUNTIME_MAX_MEMORY: &str = "VENOM_MAX_MEMORY";
+/// `off`, `on` or `auto`.
+pub(crate) const RUNTIME_DIRTY_PAGE_SCAN: &str = "VENOM_DIRTY_PAGE_SCAN";
+
+/// Redis as a URL; beats host, port and database.
+pub(crate) const REDIS_URL: &str = "REDIS_URL";
+/// Redis host.
+pub(crate) const REDIS_HOST: &str = "REDIS_HOST";
+/// Redis port.
+pub(crate) const REDIS_PORT: &str = "REDIS_PORT";
+
+/// The environment, read once.
+#[derive(Clone, Default)]
+pub(crate) struct Environment(BTreeMap<String, String>);
+
+impl Environment {
+    /// The environment of this process. Values that are no UTF-8 are left out.
+    pub(crate) fn of_process() -> Self {
+        Self(
+            std::env::vars_os()
+                .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)))
+                .collect(),
+        )
+    }
+
+    /// A made-up environment.
+    #[cfg(test)]
+    pub(crate) fn of(pairs: &[(&str, &str)]) -> Self {
+        Self(
+            pairs
+                .iter()
+                .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+                .collect(),
+        )
+    }
+
+    /// A variable; an empty one counts as absent.
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())
+    }
+
+    /// A variable as a value; one that cannot be read as that is an error that names it.
+    pub(crate) fn parse<T>(&self, name: &'static str) -> Result<Option<T>, SettingError>
+    where
+        T: FromStr,
+        T::Err: std::fmt::Display,
+    {
+        let Some(text) = self.get(name) else {
+            return Ok(None);
+        };
+        text.parse().map(Some).map_err(|error: T::Err| SettingError::Variable {
+            name,
+            value: text.to_owned(),
+            why: error.to_string(),
+        })
+    }
+}

@@ -1,0 +1,206 @@
+//! `venom.toml`: every key it may have. A key that is not listed here is an error that names it.
+
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+use bytesize::ByteSize;
+use serde::Deserialize;
+
+use super::{Seconds, Secret, SettingError};
+use crate::cli::LogFormat;
+
+/// The whole file. All keys may be absent.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct File {
+    /// Log lines.
+    pub log: LogFile,
+    /// `venom-host nexus`.
+    pub nexus: NexusFile,
+    /// `venom-host spore`.
+    pub spore: SporeFile,
+    /// `venom-host exec` and `nodes`.
+    pub client: ClientFile,
+    /// The sandbox, wherever skills run.
+    pub runtime: RuntimeFile,
+    /// Redis.
+    pub redis: RedisFile,
+    /// Trust file of everything that loads bundles.
+    pub trust: Option<PathBuf>,
+}
+
+/// `[log]`
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct LogFile {
+    pub filter: Option<String>,
+    pub format: Option<LogFormat>,
+}
+
+/// `[nexus]`
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct NexusFile {
+    pub bind: Option<IpAddr>,
+    pub port: Option<u16>,
+    pub token: Option<Secret>,
+    pub nodes: Option<bool>,
+    pub heartbeat_timeout: Option<Seconds>,
+    pub drain_timeout: Option<Seconds>,
+    pub tls_cert: Option<PathBuf>,
+    pub tls_key: Option<PathBuf>,
+    pub max_body: Option<ByteSize>,
+    pub rate_limit: Option<u32>,
+    pub auth_failures: Option<u32>,
+    pub max_connections: Option<usize>,
+    pub read_timeout: Option<Seconds>,
+    pub local_fallback: Option<bool>,
+    pub skills: Option<PathBuf>,
+    pub policy: Option<PathBuf>,
+    pub audit_log: Option<PathBuf>,
+    pub load: LoadFile,
+}
+
+/// `[nexus.load]`
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct LoadFile {
+    pub cpu: Option<f64>,
+    pub memory: Option<f64>,
+    pub tasks: Option<f64>,
+    pub normalization: Option<f64>,
+}
+
+/// `[spore]`
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct SporeFile {
+    pub nexus: Option<String>,
+    pub token: Option<Secret>,
+    pub name: Option<String>,
+    pub tags: Option<Vec<String>>,
+    pub concurrency: Option<u32>,
+    pub queue: Option<u32>,
+    pub heartbeat_interval: Option<Seconds>,
+    pub drain_timeout: Option<Seconds>,
+    pub ca_file: Option<PathBuf>,
+    pub skills: Option<PathBuf>,
+    pub policy: Option<PathBuf>,
+    pub shell: Option<bool>,
+    pub file: Option<bool>,
+}
+
+/// `[client]`
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct ClientFile {
+    pub nexus: Option<String>,
+    pub token: Option<Secret>,
+    pub ca_file: Option<PathBuf>,
+}
+
+/// `[runtime]`
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct RuntimeFile {
+    pub max_memory: Option<ByteSize>,
+    pub dirty_page_scan: Option<PageScan>,
+}
+
+/// `[redis]`
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct RedisFile {
+    pub url: Option<Secret>,
+}
+
+/// Whether pages a skill wrote are found by asking the kernel. Quicker, but only safe without swap.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum PageScan {
+    Off,
+    On,
+    Auto,
+}
+
+impl std::str::FromStr for PageScan {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "off" => Ok(Self::Off),
+            "on" => Ok(Self::On),
+            "auto" => Ok(Self::Auto),
+            _ => Err(format!("`{text}` is none of off, on and auto")),
+        }
+    }
+}
+
+impl File {
+    /// Reads `path`. A file that does not exist is an empty one, unless somebody asked for it by name.
+    pub(crate) fn load(path: &Path, asked_for: bool) -> Result<Self, SettingError> {
+        match std::fs::read_to_string(path) {
+            Ok(text) => Self::parse(&text, path),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && !asked_for => Ok(Self::default()),
+            Err(error) => Err(SettingError::Unreadable {
+                path: path.to_owned(),
+                source: error,
+            }),
+        }
+    }
+
+    /// Reads the text of the file at `path`; relative paths in it start from its directory.
+    pub(crate) fn parse(text: &str, path: &Path) -> Result<Self, SettingError> {
+        let mut file: Self = toml::from_str(text).map_err(|error| SettingError::File {
+            path: path.to_owned(),
+            why: error.to_string().trim_end().to_owned(),
+        })?;
+        file.rebase(path.parent().unwrap_or(Path::new(".")));
+        Ok(file)
+    }
+
+    fn rebase(&mut self, base: &Path) {
+        let paths = [
+            &mut self.trust,
+            &mut self.nexus.tls_cert,
+            &mut self.nexus.tls_key,
+            &mut self.nexus.skills,
+            &mut self.nexus.policy,
+            &mut self.nexus.audit_log,
+            &mut self.spore.ca_file,
+            &mut self.spore.skills,
+            &mut self.spore.policy,
+            &mut self.client.ca_file,
+        ];
+        for path in paths.into_iter().flatten() {
+            *path = base.join(&*path);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_key_is_named() {
+        let error = File::parse("[nexus]\nprot = 8000\n", Path::new("/d/venom.toml"))
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("/d/venom.toml") && error.contains("`prot`") && error.contains("line 2"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn relative_paths_start_at_the_file() {
+        let file = File::parse(
+            "[spore]\nskills = \"s\"\npolicy = \"/abs\"\n",
+            Path::new("/d/venom.toml"),
+        )
+        .unwrap();
+        assert_eq!(file.spore.skills.unwrap(), Path::new("/d/s"));
+        assert_eq!(file.spore.policy.unwrap(), Path::new("/abs"));
+    }
+}
