@@ -3,9 +3,9 @@
 //! Envelope: `{"message_type": T, "payload": {...}, "timestamp": "..."}`. Encoding repeats `message_type`
 //! and `timestamp` inside the payload, as v1 peers expect them there.
 
-use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
+use serde::Serialize;
 
+use crate::envelope::read_envelope;
 use crate::{Body, FromNexus, FromSpore, Timestamp};
 
 /// Largest frame either end takes: 16 MiB. Results are bounded by the skill's own budget, far below.
@@ -40,14 +40,6 @@ pub enum FrameError {
     },
 }
 
-#[derive(Deserialize)]
-struct Envelope<'a> {
-    #[serde(borrow)]
-    message_type: std::borrow::Cow<'a, str>,
-    #[serde(borrow)]
-    payload: Option<&'a RawValue>,
-}
-
 #[derive(Serialize)]
 struct Outgoing<'a, B> {
     message_type: &'static str,
@@ -79,43 +71,12 @@ pub fn encode<B: Body>(body: &B, now: Timestamp) -> Result<String, serde_json::E
     })
 }
 
-fn envelope(text: &str) -> Result<Envelope<'_>, FrameError> {
-    if text.len() > MAX_FRAME_BYTES {
-        return Err(FrameError::TooBig { size: text.len() });
-    }
-    serde_json::from_str(text).map_err(FrameError::Envelope)
-}
-
-fn payload<'a, B: Body + Deserialize<'a>>(envelope: &Envelope<'a>) -> Result<B, FrameError> {
-    let raw = envelope.payload.map_or("{}", RawValue::get);
-    serde_json::from_str(raw).map_err(|source| FrameError::Payload {
-        message_type: B::MESSAGE_TYPE,
-        source,
-    })
-}
-
-fn unknown(message_type: &str) -> FrameError {
-    FrameError::UnknownType {
-        message_type: message_type.chars().take(64).collect(),
-    }
-}
-
 /// Reads a frame of a spore.
 ///
 /// # Errors
 /// [`FrameError`] says what did not fit; nothing is half-read.
 pub fn decode_from_spore(text: &str) -> Result<FromSpore, FrameError> {
-    let envelope = envelope(text)?;
-    Ok(match &*envelope.message_type {
-        "HANDSHAKE" => FromSpore::Handshake(payload(&envelope)?),
-        "HEARTBEAT" => FromSpore::Heartbeat(payload(&envelope)?),
-        "RESPONSE" => FromSpore::Response(payload(&envelope)?),
-        "PROGRESS" => FromSpore::Progress(payload(&envelope)?),
-        "STATUS" => FromSpore::Status(payload(&envelope)?),
-        "DISCONNECT" => FromSpore::Disconnect(payload(&envelope)?),
-        "ERROR" => FromSpore::Error(payload(&envelope)?),
-        other => return Err(unknown(other)),
-    })
+    read_envelope(text)
 }
 
 /// Reads a frame of a nexus.
@@ -123,13 +84,5 @@ pub fn decode_from_spore(text: &str) -> Result<FromSpore, FrameError> {
 /// # Errors
 /// As [`decode_from_spore`].
 pub fn decode_from_nexus(text: &str) -> Result<FromNexus, FrameError> {
-    let envelope = envelope(text)?;
-    Ok(match &*envelope.message_type {
-        "WELCOME" => FromNexus::Welcome(payload(&envelope)?),
-        "EXECUTE_SKILL" => FromNexus::Execute(payload(&envelope)?),
-        "CANCEL" => FromNexus::Cancel(payload(&envelope)?),
-        "DISCONNECT" => FromNexus::Disconnect(payload(&envelope)?),
-        "ERROR" => FromNexus::Error(payload(&envelope)?),
-        other => return Err(unknown(other)),
-    })
+    read_envelope(text)
 }

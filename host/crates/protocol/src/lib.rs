@@ -2,6 +2,7 @@
 //! events, error codes, and the state machine of both ends of a link. No I/O, no clock, no randomness of
 //! its own beyond making ids.
 
+mod envelope;
 mod error;
 mod event;
 mod frame;

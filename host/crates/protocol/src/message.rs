@@ -3,7 +3,7 @@
 //! v1 peers repeat `message_type` and `timestamp` inside the payload and expect them there; [`crate::encode`]
 //! writes both, and reading needs neither.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use crate::lenient::{count, null_as_default};
@@ -61,7 +61,7 @@ pub struct ExecuteSkill {
     /// JSON object, passed through as it came.
     pub parameters: Box<RawValue>,
     /// Seconds.
-    #[serde(default = "default_timeout")]
+    #[serde(default = "default_timeout", serialize_with = "whole_as_integer")]
     pub timeout: f64,
     /// W3C `traceparent` (v2).
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -70,6 +70,16 @@ pub struct ExecuteSkill {
 
 fn default_timeout() -> f64 {
     30.0
+}
+
+/// `30` and not `30.0`: a v1 peer may want an integer.
+#[expect(clippy::cast_possible_truncation, reason = "checked to be whole and small")]
+fn whole_as_integer<S: Serializer>(seconds: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+    if seconds.fract() == 0.0 && seconds.abs() < f64::from(i32::MAX) {
+        serializer.serialize_i64(*seconds as i64)
+    } else {
+        serializer.serialize_f64(*seconds)
+    }
 }
 
 /// Sign of life.
