@@ -4,11 +4,23 @@
 //! decides nothing about placement. It never reads flags or environment, never opens its own listener, and
 //! runs a skill itself only as a fallback, through the skill set it was given.
 
+mod api;
+mod audit;
 mod auth;
+mod driver;
+mod events;
+mod link;
+mod local;
+mod metrics;
 mod nexus;
 mod secret;
+mod serve;
 mod settings;
+mod state;
+mod tls;
+mod trace;
 
+pub use local::LocalSkills;
 pub use nexus::{Nexus, NexusError};
 pub use secret::Secret;
 pub use settings::{InvalidSettings, NexusSettings, RateLimits, Scope, TlsFiles, TokenRecord};

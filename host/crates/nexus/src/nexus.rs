@@ -1,13 +1,26 @@
 //! The public face of the nexus: made from settings, served over a listener the caller gives.
 
 use std::io;
+use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
+use venom_foreman::Event;
+use venom_protocol::Disconnect;
 use venom_runtime::SkillSet;
 
-use crate::{InvalidSettings, NexusSettings};
+use crate::link::Outgoing;
+use crate::local::LocalSkills;
+use crate::serve::Server;
+use crate::state::Shared;
+use crate::{InvalidSettings, NexusSettings, api, tls};
+
+/// For links to close and answers to be written, after the drain.
+const END_LIMIT: Duration = Duration::from_secs(5);
 
 /// Why the nexus cannot start or go on.
 #[derive(Debug, thiserror::Error)]
@@ -34,7 +47,7 @@ pub enum NexusError {
     #[error("development mode is loopback only, but the listener is on {address}; bind 127.0.0.1 or leave dev mode")]
     DevNotLoopback {
         /// Where the listener is.
-        address: std::net::SocketAddr,
+        address: SocketAddr,
     },
     /// The listener is of no use.
     #[error("listener cannot be used")]
@@ -42,7 +55,10 @@ pub enum NexusError {
 }
 
 /// A nexus, ready to serve.
-pub struct Nexus {}
+pub struct Nexus {
+    shared: Arc<Shared>,
+    tls: Option<TlsAcceptor>,
+}
 
 impl Nexus {
     /// Checks the settings and opens what they name (certificate, audit log). Binds nothing.
@@ -51,21 +67,104 @@ impl Nexus {
     ///
     /// # Errors
     /// What is wrong with the settings or the files they name.
-    pub fn new(_settings: NexusSettings, _local: Option<SkillSet>) -> Result<Self, NexusError> {
-        todo!()
+    pub fn new(settings: NexusSettings, local: Option<SkillSet>) -> Result<Self, NexusError> {
+        Self::with_local(settings, local.map(|skills| Arc::new(skills) as Arc<dyn LocalSkills>))
+    }
+
+    /// As [`Nexus::new`], with anything that can run skills.
+    ///
+    /// # Errors
+    /// As [`Nexus::new`].
+    pub fn with_local(settings: NexusSettings, local: Option<Arc<dyn LocalSkills>>) -> Result<Self, NexusError> {
+        settings.check()?;
+        let tls = settings.tls.as_ref().map(tls::acceptor).transpose()?;
+        Ok(Self {
+            shared: Arc::new(Shared::new(settings, local)?),
+            tls,
+        })
     }
 
     /// Serves until `shutdown` is cancelled and what is in flight has finished or the drain timeout passed.
     ///
     /// # Errors
     /// When the listener cannot be used, or dev mode is not on loopback.
-    pub async fn serve(self, _listener: TcpListener, _shutdown: CancellationToken) -> Result<(), NexusError> {
-        todo!()
+    pub async fn serve(self, listener: TcpListener, shutdown: CancellationToken) -> Result<(), NexusError> {
+        let address = listener.local_addr().map_err(NexusError::Listener)?;
+        if self.shared.settings.dev && !address.ip().to_canonical().is_loopback() {
+            return Err(NexusError::DevNotLoopback { address });
+        }
+        let shared = self.shared;
+        let stop_writing = CancellationToken::new();
+        let audit = shared
+            .audit
+            .take_writer()
+            .map(|writer| tokio::spawn(writer.run(stop_writing.clone())));
+        shared.tasks.spawn(tick(Arc::clone(&shared)));
+        let server = Server {
+            router: api::router(Arc::clone(&shared)),
+            shared: Arc::clone(&shared),
+            tls: self.tls,
+        };
+        shared.audit.record(
+            "nexus_started",
+            serde_json::json!({ "address": address, "dev": shared.settings.dev }),
+        );
+        let accepting = shared.tasks.spawn(server.accept(listener));
+        shared.set_ready();
+
+        shutdown.cancelled().await;
+        shared.stopping.cancel();
+        // fails only when the task panicked, and then there is no listener either
+        let _ = accepting.await;
+        end_in_order(&shared).await;
+        shared
+            .audit
+            .record("nexus_stopped", serde_json::json!({ "address": address }));
+        stop_writing.cancel();
+        if let Some(audit) = audit {
+            let _ = audit.await;
+        }
+        Ok(())
     }
 
     /// The OpenAPI 3.1 document, as `/openapi.json` serves it.
     #[must_use]
     pub fn openapi_json() -> String {
-        todo!()
+        api::openapi::text().to_owned()
+    }
+}
+
+/// Calls finish, then links say goodbye, then every task ends. Bounded by the drain timeout and the time a
+/// close takes.
+async fn end_in_order(shared: &Shared) {
+    shared.connections.close();
+    if tokio::time::timeout(shared.settings.drain_timeout, shared.connections.wait())
+        .await
+        .is_err()
+    {
+        let left = shared.driver.counts().calls_in_flight;
+        tracing::warn!(left, "drain timeout passed, calls in flight are lost");
+    }
+    shared.driver.for_each_link(|link| {
+        if link.protocol >= 2 {
+            let reason = "the nexus is shutting down".to_owned();
+            link.send(Outgoing::Goodbye(Box::new(Disconnect { reason })));
+        }
+    });
+    shared.ending.cancel();
+    shared.tasks.close();
+    if tokio::time::timeout(END_LIMIT, shared.tasks.wait()).await.is_err() {
+        tracing::warn!(left = shared.tasks.len(), "tasks did not end in time");
+    }
+}
+
+async fn tick(shared: Arc<Shared>) {
+    let mut interval = tokio::time::interval(shared.driver.tick());
+    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = interval.tick() => shared.driver.tell(Event::Tick),
+            () = shared.ending.cancelled() => return,
+        }
     }
 }

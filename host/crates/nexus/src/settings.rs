@@ -217,7 +217,11 @@ impl NexusSettings {
                 limit,
             });
         }
-        if self.shared_token.as_ref().is_some_and(|token| token.expose().is_empty()) {
+        if self
+            .shared_token
+            .as_ref()
+            .is_some_and(|token| token.expose().is_empty())
+        {
             return Err(InvalidSettings::EmptyToken);
         }
         let must_not_be_zero = [
@@ -268,7 +272,12 @@ mod tests {
             heartbeat_timeout: Duration::ZERO,
             ..NexusSettings::default()
         };
-        assert_eq!(settings.check(), Err(InvalidSettings::Zero { name: "heartbeat_timeout" }));
+        assert_eq!(
+            settings.check(),
+            Err(InvalidSettings::Zero {
+                name: "heartbeat_timeout"
+            })
+        );
     }
 
     #[test]
@@ -280,6 +289,9 @@ mod tests {
 
     #[test]
     fn a_token_record_prints_no_digest() {
-        assert_eq!(format!("{:?}", TokenRecord::of("ci", Scope::Viewer, "x")), "TokenRecord(ci viewer)");
+        assert_eq!(
+            format!("{:?}", TokenRecord::of("ci", Scope::Viewer, "x")),
+            "TokenRecord(ci viewer)"
+        );
     }
 }

@@ -1,4 +1,12 @@
-//! Who may come in.
+//! Who may come in: credentials, scopes, limits, and the door that asks for them.
+//!
+//! Tokens are compared as SHA-256 digests in constant time; plain text is neither kept nor logged.
+
+pub(crate) mod credentials;
+pub(crate) mod door;
+pub(crate) mod keyring;
+pub(crate) mod limits;
+mod origin;
 
 use sha2::{Digest, Sha256};
 

@@ -1,0 +1,145 @@
+//! Reading what a request carries, with an error that says what does not fit.
+
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::extract::{FromRequest, FromRequestParts, RawPathParams};
+use axum::response::Response;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Request};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::error::Category;
+use venom_protocol::NodeId;
+
+use super::problem::Problem;
+use crate::state::Shared;
+
+/// A JSON body: of a JSON content type, within the size and time limits, fitting `T`.
+pub(crate) struct Json<T>(pub(crate) T);
+
+impl<T: DeserializeOwned> FromRequest<Arc<Shared>> for Json<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request<Body>, shared: &Arc<Shared>) -> Result<Self, Problem> {
+        let settings = &shared.settings;
+        check_is_json(request.headers())?;
+        let bytes = read(request, settings.max_body.0, settings.read_timeout).await?;
+        serde_json::from_slice(&bytes).map(Self).map_err(|error| unfit(&error))
+    }
+}
+
+fn check_is_json(headers: &HeaderMap) -> Result<(), Problem> {
+    let given = headers
+        .get(CONTENT_TYPE)
+        .map(|value| value.to_str().unwrap_or("unreadable"));
+    let essence = given
+        .and_then(|text| text.split(';').next())
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase();
+    let is_json = essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"));
+    if is_json { Ok(()) } else { Err(Problem::not_json(given)) }
+}
+
+async fn read(request: Request<Body>, limit: u64, time: Duration) -> Result<Bytes, Problem> {
+    let declared: Option<u64> = request
+        .headers()
+        .get(CONTENT_LENGTH)
+        .and_then(|v| v.to_str().ok()?.parse().ok());
+    if declared.is_some_and(|size| size > limit) {
+        return Err(Problem::body_too_big(limit));
+    }
+    let body = Limited::new(request.into_body(), usize::try_from(limit).unwrap_or(usize::MAX));
+    match tokio::time::timeout(time, body.collect()).await {
+        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Problem::body_too_big(limit)),
+        Ok(Err(error)) => Err(Problem::bad_request(format!("the body broke off: {error}"))),
+        Err(_) => Err(Problem::body_too_slow(time)),
+    }
+}
+
+fn unfit(error: &serde_json::Error) -> Problem {
+    Problem::bad_request(match error.classify() {
+        Category::Data => format!("the body does not fit: {error}"),
+        Category::Eof => format!("the body is no JSON, it ends too early: {error}"),
+        Category::Io | Category::Syntax => format!("the body is no JSON: {error}"),
+    })
+}
+
+/// `{node_id}` of the path. What is no id names no node.
+pub(crate) struct NodePath(pub(crate) NodeId);
+
+impl<S: Send + Sync> FromRequestParts<S> for NodePath {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let params = RawPathParams::from_request_parts(parts, state).await;
+        let params = params.map_err(|_| Problem::bad_request("the path is no UTF-8"))?;
+        let text = params
+            .iter()
+            .find(|(name, _)| *name == "node_id")
+            .map_or("", |(_, value)| value);
+        NodeId::from_str(text)
+            .map(Self)
+            .map_err(|_| Problem::unknown_node(text))
+    }
+}
+
+/// A 200 answer of JSON.
+pub(crate) fn json(value: &impl Serialize) -> Result<Response, Problem> {
+    let bytes = serde_json::to_vec(value).map_err(|error| Problem::internal(error.to_string()))?;
+    let mut response = Response::new(Body::from(bytes));
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    Ok(response)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use venom_protocol::ExecuteRequest;
+
+    #[test]
+    fn json_comes_under_several_names() {
+        let check = |kind: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(CONTENT_TYPE, kind.parse().unwrap());
+            check_is_json(&headers).is_ok()
+        };
+        assert!(check("application/json") && check("Application/JSON; charset=utf-8") && check("application/x+json"));
+        assert!(!check("text/json") && !check("application/x-www-form-urlencoded"));
+        assert!(check_is_json(&HeaderMap::new()).is_err());
+    }
+
+    #[test]
+    fn errors_tell_syntax_from_shape_and_name_the_field() {
+        let detail = |text: &str| {
+            unfit(&serde_json::from_str::<ExecuteRequest>(text).unwrap_err())
+                .detail()
+                .to_owned()
+        };
+        assert!(detail("{").contains("ends too early"));
+        assert!(detail("{]").contains("no JSON"));
+        assert!(detail("{\"method_name\":\"x\"}").contains("missing field `skill_name`"));
+        assert!(detail("{\"skill\":\"x\"}").contains("unknown field `skill`"));
+        assert!(detail("{\"skill_name\":1}").contains("expected a string"));
+    }
+
+    #[tokio::test]
+    async fn a_body_is_read_up_to_the_limit_and_in_time() {
+        let request = |body: Body| Request::builder().body(body).unwrap();
+        let second = Duration::from_secs(1);
+        assert_eq!(read(request(Body::from("12345")), 5, second).await.unwrap(), "12345");
+        let over = read(request(Body::from("123456")), 5, second).await.unwrap_err();
+        assert!(over.detail().contains("limit of 5 bytes"));
+        let endless = Body::from_stream(futures_util::stream::pending::<Result<Bytes, std::io::Error>>());
+        let slow = read(request(endless), 5, Duration::from_millis(1)).await.unwrap_err();
+        assert!(slow.detail().contains("not complete within"));
+    }
+}

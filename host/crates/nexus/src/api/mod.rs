@@ -1,0 +1,65 @@
+//! The routes. Each file holds the handlers of one subject with their OpenAPI description beside them.
+
+pub(crate) mod body;
+mod event_stream;
+mod events;
+mod execute;
+mod health;
+mod nodes;
+pub(crate) mod openapi;
+pub(crate) mod problem;
+mod spores;
+
+use std::sync::Arc;
+
+use axum::Router;
+use http::{Method, Uri};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::state::Shared;
+use problem::Problem;
+
+/// State of every handler.
+pub(crate) type App = axum::extract::State<Arc<Shared>>;
+
+/// All routes with their description.
+fn described() -> OpenApiRouter<Arc<Shared>> {
+    OpenApiRouter::with_openapi(openapi::frame())
+        .routes(routes!(health::healthz))
+        .routes(routes!(health::readyz))
+        .routes(routes!(health::metrics))
+        .routes(routes!(nodes::list))
+        .routes(routes!(nodes::show))
+        .routes(routes!(nodes::drain))
+        .routes(routes!(nodes::undrain))
+        .routes(routes!(execute::on_node))
+        .routes(routes!(execute::on_best))
+        .routes(routes!(events::stream))
+        .routes(routes!(events::socket))
+        .routes(routes!(spores::socket))
+        .routes(routes!(openapi::document))
+}
+
+/// The OpenAPI document.
+pub(crate) fn document() -> utoipa::openapi::OpenApi {
+    described().into_openapi()
+}
+
+/// The router, without the door before it.
+pub(crate) fn router(shared: Arc<Shared>) -> Router {
+    let (router, _) = described().split_for_parts();
+    router
+        .merge(openapi::pages())
+        .fallback(no_route)
+        .method_not_allowed_fallback(wrong_method)
+        .with_state(shared)
+}
+
+async fn no_route(uri: Uri) -> Problem {
+    Problem::no_route(uri.path())
+}
+
+async fn wrong_method(method: Method, uri: Uri) -> Problem {
+    Problem::wrong_method(&method, uri.path())
+}

@@ -1,0 +1,184 @@
+//! The door every request passes before it is routed: origin, limits, token, scope.
+//!
+//! Closed by default: a route that is not in the short list of open ones needs a token, and whatever does
+//! not just read needs an operator's. A new route cannot be forgotten. Never waits for anything.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use http::{Method, Request};
+use serde_json::json;
+use tokio::sync::OwnedSemaphorePermit;
+use venom_protocol::Event;
+
+use super::credentials::{self, Credentials};
+use super::limits::Visitor as Bucket;
+use super::origin::{self, Foreign};
+use crate::Scope;
+use crate::api::problem::Problem;
+use crate::state::Shared;
+use crate::trace::TraceContext;
+
+/// Routes without an operator's token: two for probes, and the spores' own, which asks for their token.
+pub(crate) const OPEN: [&str; 3] = ["/healthz", "/readyz", "/ws/nodes"];
+/// Routes that take the token from the query too.
+const QUERY_TOKEN: [&str; 2] = ["/ws/events", "/api/v1/events"];
+
+/// Who came in. In the extensions of every request that is routed.
+#[derive(Clone)]
+pub(crate) struct Visitor {
+    /// Name of the token; `dev` or `anonymous` without one.
+    pub(crate) name: Arc<str>,
+    /// From where.
+    pub(crate) peer: IpAddr,
+    /// The request's trace.
+    pub(crate) trace: TraceContext,
+    /// The connection's place among all that may be open; a WebSocket keeps it.
+    pub(crate) place: Arc<OwnedSemaphorePermit>,
+}
+
+/// One connection, as the door needs to know it.
+#[derive(Clone)]
+pub(crate) struct Connection {
+    /// The other end.
+    pub(crate) peer: SocketAddr,
+    /// Its place among all that may be open.
+    pub(crate) place: Arc<OwnedSemaphorePermit>,
+}
+
+impl Shared {
+    /// Lets a request in or says why not.
+    pub(crate) fn admit<B>(
+        &self,
+        from: &Connection,
+        trace: TraceContext,
+        request: &Request<B>,
+    ) -> Result<Visitor, Problem> {
+        self.metrics.requests.inc();
+        let peer = from.peer.ip();
+        self.check_surroundings(peer, request)?;
+        let (name, bucket) = match needed(request.method(), request.uri().path()) {
+            None => (Arc::clone(&self.names.anonymous), Bucket::from_address(peer)),
+            Some(_) if self.settings.dev => (Arc::clone(&self.names.dev), Bucket::from_address(peer)),
+            Some(scope) => self.identify(peer, scope, request)?,
+        };
+        self.request_buckets.take(bucket, Instant::now()).map_err(|wait| {
+            self.metrics.rate_limited.inc();
+            Problem::too_many_requests(wait, "too many requests")
+        })?;
+        Ok(Visitor {
+            name,
+            peer,
+            trace,
+            place: Arc::clone(&from.place),
+        })
+    }
+
+    fn check_surroundings<B>(&self, peer: IpAddr, request: &Request<B>) -> Result<(), Problem> {
+        let checked = if self.settings.dev && !peer.to_canonical().is_loopback() {
+            Err(Problem::forbidden(format!(
+                "development mode answers to loopback only, not to {peer}"
+            )))
+        } else {
+            let host = match self.settings.dev {
+                true => origin::check_loopback_host(request.uri(), request.headers()),
+                false => Ok(()),
+            };
+            host.and_then(|()| origin::check_origin(request.uri(), request.headers()))
+                .map_err(refusal)
+        };
+        checked.inspect_err(|problem| {
+            self.audit.record(
+                "request_refused",
+                json!({ "peer": peer, "path": request.uri().path(), "why": problem.detail() }),
+            );
+        })
+    }
+
+    fn identify<B>(&self, peer: IpAddr, scope: Scope, request: &Request<B>) -> Result<(Arc<str>, Bucket), Problem> {
+        let path = request.uri().path();
+        let presented = match credentials::from_headers(request.headers()) {
+            Credentials::None if QUERY_TOKEN.contains(&path) => credentials::from_query(request.uri().query()),
+            other => other,
+        };
+        let detail = match &presented {
+            Credentials::Token(token) => match self.keyring.holder(token) {
+                Some(holder) if holder.scope >= scope => {
+                    let name = self.names.holder(holder.index);
+                    return Ok((name, Bucket::Holder(holder.index)));
+                }
+                Some(holder) => {
+                    self.audit.record(
+                        "scope_too_low",
+                        json!({ "peer": peer, "token": holder.name, "path": path }),
+                    );
+                    return Err(Problem::scope_too_low(holder.name, holder.scope, scope));
+                }
+                None => "the token is not known here; check the one you send, or make one with `venom-host init`",
+            },
+            Credentials::None => "a token is needed: send the header `Authorization: Bearer TOKEN`",
+            Credentials::Unreadable => "the Authorization header holds no token: send `Authorization: Bearer TOKEN`",
+        };
+        if presented == Credentials::None {
+            return Err(Problem::unauthorized(detail));
+        }
+        Err(self.wrong_token(peer, "operator", path).map_or_else(
+            |wait| Problem::too_many_requests(wait, "too many wrong tokens from this address"),
+            |()| Problem::unauthorized(detail),
+        ))
+    }
+
+    /// Counts, records and tells of a wrong token. `Err`: there were too many from there.
+    pub(crate) fn wrong_token(&self, peer: IpAddr, kind: &'static str, path: &str) -> Result<(), Duration> {
+        self.metrics.auth_failures.inc();
+        if let Err(wait) = self.failure_buckets.take(Bucket::from_address(peer), Instant::now()) {
+            // not recorded one by one: a flood would fill the disk
+            self.metrics.rate_limited.inc();
+            return Err(wait);
+        }
+        let facts = json!({ "peer": peer, "kind": kind, "path": path });
+        self.audit.record("auth_failed", facts.clone());
+        self.events.publish(&Event::new(
+            "AUTH_FAILED",
+            format!("wrong {kind} token from {peer}"),
+            facts,
+        ));
+        Ok(())
+    }
+}
+
+/// What a request needs; `None`: nothing.
+fn needed(method: &Method, path: &str) -> Option<Scope> {
+    if OPEN.contains(&path) {
+        None
+    } else if matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS) {
+        Some(Scope::Viewer)
+    } else {
+        Some(Scope::Operator)
+    }
+}
+
+fn refusal(foreign: Foreign) -> Problem {
+    Problem::forbidden(match foreign {
+        Foreign::Origin(origin) => format!("a page of {origin} may not use this nexus"),
+        Foreign::Host(host) => format!("development mode answers to loopback names only, not to {host}"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_is_not_listed_needs_a_token_and_more_than_reading_needs_an_operator() {
+        assert_eq!(needed(&Method::GET, "/healthz"), None);
+        assert_eq!(needed(&Method::GET, "/healthz/x"), Some(Scope::Viewer));
+        assert_eq!(needed(&Method::GET, "/api/v1/nodes"), Some(Scope::Viewer));
+        assert_eq!(needed(&Method::POST, "/api/v1/execute"), Some(Scope::Operator));
+        assert_eq!(
+            needed(&Method::from_bytes(b"BREW").unwrap(), "/new"),
+            Some(Scope::Operator)
+        );
+    }
+}

@@ -1,0 +1,362 @@
+//! One spore's WebSocket session: reads frames through the protocol's state machine, writes what the driver
+//! queued, and closes in order. Decides nothing: rules of the wire are in `venom_protocol::session`, rules
+//! of the swarm in the foreman.
+//!
+//! One task a link, which holds no more than a few KiB while nothing happens.
+
+use std::net::IpAddr;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use axum::extract::ws::{CloseFrame, Message, WebSocket};
+use futures_util::stream::{SplitSink, SplitStream};
+use futures_util::{SinkExt, StreamExt};
+use tokio::sync::mpsc;
+use tokio_tungstenite::tungstenite;
+use tokio_util::sync::CancellationToken;
+use venom_foreman::{Event, LinkId};
+use venom_protocol::session::{NexusEnd, NexusStep};
+use venom_protocol::{
+    Body, Cancel, Disconnect, ErrorReport, ExecuteSkill, Handshake, NodeId, Timestamp, Welcome, close, encode,
+};
+
+use crate::auth::keyring::SporeToken;
+use crate::auth::limits::Visitor as Bucket;
+use crate::state::Shared;
+
+/// Messages that wait for one socket. A spore takes 256 calls and queues 1,024; a link with this many
+/// unwritten ones is stuck, and new calls are refused.
+const OUTGOING_QUEUE: usize = 1_024;
+/// Time for a close frame to get out and the peer's to come back.
+const CLOSE_GRACE: Duration = Duration::from_secs(2);
+
+/// A message for a spore, encoded only when it is written. Boxed, so that an idle queue is small.
+pub(crate) enum Outgoing {
+    Welcome(Box<Welcome>),
+    Execute(Box<ExecuteSkill>),
+    Cancel(Box<Cancel>),
+    Complaint(Box<ErrorReport>),
+    Goodbye(Box<Disconnect>),
+}
+
+/// The driver's hold on a link. Clones are the same link.
+#[derive(Clone)]
+pub(crate) struct LinkHandle {
+    outgoing: mpsc::Sender<Outgoing>,
+    hangup: Arc<Hangup>,
+    /// From where it came.
+    pub(crate) peer: IpAddr,
+    /// What it speaks.
+    pub(crate) protocol: u32,
+}
+
+/// Tells the link to close; the first reason counts.
+struct Hangup {
+    asked: CancellationToken,
+    with: OnceLock<(u16, String)>,
+}
+
+impl LinkHandle {
+    /// Queues a message. False: the queue is full or the link is closing.
+    pub(crate) fn send(&self, message: Outgoing) -> bool {
+        self.outgoing.try_send(message).is_ok()
+    }
+
+    /// Asks the link to write what is queued and close.
+    pub(crate) fn close(&self, code: u16, reason: String) {
+        let _ = self.hangup.with.set((code, reason));
+        self.hangup.asked.cancel();
+    }
+}
+
+/// How a link ended.
+struct End {
+    /// What to send; `None`: the peer is gone or has closed.
+    close: Option<(u16, String)>,
+    graceful: bool,
+    reason: String,
+}
+
+impl End {
+    fn ours(code: u16, reason: impl Into<String>) -> Self {
+        let reason = reason.into();
+        Self {
+            close: Some((code, reason.clone())),
+            graceful: false,
+            reason,
+        }
+    }
+
+    fn theirs(graceful: bool, reason: impl Into<String>) -> Self {
+        Self {
+            close: None,
+            graceful,
+            reason: reason.into(),
+        }
+    }
+}
+
+/// Runs a link to its end.
+pub(crate) async fn run(shared: Arc<Shared>, socket: WebSocket, peer: IpAddr) {
+    shared.metrics.links.inc();
+    let (mut sink, mut stream) = socket.split();
+    let (outgoing, mut queue) = mpsc::channel(OUTGOING_QUEUE);
+    let hangup = Arc::new(Hangup {
+        asked: CancellationToken::new(),
+        with: OnceLock::new(),
+    });
+    let mut reader = Reader {
+        link: shared.driver.new_link(),
+        shared: &shared,
+        end: NexusEnd::new(),
+        handle: LinkHandle {
+            outgoing,
+            hangup: Arc::clone(&hangup),
+            peer,
+            protocol: 1,
+        },
+        node: None,
+        said_goodbye: false,
+        last_told: Instant::now(),
+    };
+    let end = tokio::select! {
+        // a close that was asked for comes before what the socket has to say about it
+        biased;
+        () = hangup.asked.cancelled() => {
+            let (code, reason) = hangup.with.get().cloned().unwrap_or((close::NORMAL, String::new()));
+            End::ours(code, reason)
+        }
+        () = shared.ending.cancelled() => End::ours(close::GOING_AWAY, "the nexus is shutting down"),
+        end = reader.run(&mut stream) => end,
+        end = write(&shared, &mut sink, &mut queue) => end,
+    };
+    let registered = reader.node.is_some();
+    if let Some((code, reason)) = &end.close {
+        let closing = close_in_order(&shared, &mut sink, &mut stream, &mut queue, *code, reason);
+        if tokio::time::timeout(CLOSE_GRACE, closing).await.is_err() {
+            tracing::debug!(link = %reader.link, "peer did not finish closing");
+        }
+    }
+    let (link, graceful) = (reader.link, end.graceful || reader.said_goodbye);
+    tracing::debug!(%link, %peer, registered, graceful, reason = end.reason, "link ended");
+    if registered {
+        shared.driver.unregister(link, graceful, end.reason);
+    }
+    shared.metrics.links.dec();
+}
+
+struct Reader<'a> {
+    link: LinkId,
+    shared: &'a Shared,
+    end: NexusEnd,
+    handle: LinkHandle,
+    node: Option<NodeId>,
+    said_goodbye: bool,
+    last_told: Instant,
+}
+
+impl Reader<'_> {
+    async fn run(&mut self, stream: &mut SplitStream<WebSocket>) -> End {
+        if !self.shared.settings.node_role {
+            return End::ours(close::UNSUPPORTED, "Node role is off");
+        }
+        let deadline = tokio::time::sleep(self.shared.settings.handshake_timeout);
+        tokio::pin!(deadline);
+        loop {
+            let message = tokio::select! {
+                message = stream.next() => message,
+                () = &mut deadline, if self.node.is_none() => {
+                    return End::ours(close::POLICY, "no handshake came in time");
+                }
+            };
+            let message = match message {
+                Some(Ok(message)) => message,
+                Some(Err(error)) => return broken(error),
+                None => return End::theirs(self.said_goodbye, "the connection ended"),
+            };
+            if let Some(end) = self.on_message(message) {
+                return end;
+            }
+        }
+    }
+
+    fn on_message(&mut self, message: Message) -> Option<End> {
+        self.sign_of_life();
+        let step = match message {
+            Message::Text(text) => {
+                self.shared.metrics.frames_in.inc();
+                self.end.on_text(&text)
+            }
+            Message::Binary(_) => self.end.on_binary(),
+            Message::Ping(_) | Message::Pong(_) => return None,
+            Message::Close(frame) => {
+                let reason = frame.map_or_else(|| "closed by the peer".to_owned(), |f| f.reason.to_string());
+                return Some(End::theirs(self.said_goodbye, reason));
+            }
+        };
+        self.on_step(step)
+    }
+
+    fn on_step(&mut self, step: NexusStep) -> Option<End> {
+        let (driver, link) = (&self.shared.driver, self.link);
+        match step {
+            NexusStep::Handshake(handshake) => return self.on_handshake(handshake),
+            NexusStep::Heartbeat(beat) => driver.tell(Event::Heartbeat {
+                link,
+                cpu: beat.cpu_usage,
+                memory: beat.memory_usage,
+                active_tasks: beat.active_tasks,
+                credits: beat.credits,
+            }),
+            NexusStep::Response(response) => driver.answered(link, response),
+            NexusStep::Progress(progress) => {
+                if let Some(node) = self.node {
+                    driver.progressed(node, progress);
+                }
+            }
+            NexusStep::Status(status) => driver.tell(Event::StatusChanged {
+                link,
+                capabilities: status.capabilities,
+                draining: status.draining,
+            }),
+            NexusStep::Goodbye(goodbye) => {
+                self.said_goodbye = true;
+                let reason = goodbye.reason;
+                driver.tell(Event::NodeLeft { link, reason });
+            }
+            NexusStep::PeerError(report) => tracing::warn!(%link, report.error, "peer complains"),
+            NexusStep::Complain { error, send } => self.complain(error, send),
+            NexusStep::Close { code, reason } => {
+                self.shared.metrics.frames_invalid.inc();
+                return Some(End::ours(code, reason));
+            }
+        }
+        None
+    }
+
+    fn complain(&self, error: ErrorReport, send: bool) {
+        self.shared.metrics.frames_invalid.inc();
+        tracing::warn!(link = %self.link, peer = %self.handle.peer, error.error, "invalid message");
+        if send {
+            self.handle.send(Outgoing::Complaint(Box::new(error)));
+        }
+    }
+
+    fn on_handshake(&mut self, mut handshake: Handshake) -> Option<End> {
+        let peer = self.handle.peer;
+        // before comparing: a shared token may be short enough to be guessed
+        if self
+            .shared
+            .failure_buckets
+            .look(Bucket::from_address(peer), Instant::now())
+            .is_err()
+        {
+            self.shared.metrics.rate_limited.inc();
+            return Some(End::ours(close::POLICY, "Too many wrong tokens, try again later"));
+        }
+        match self.shared.keyring.judge_spore(&handshake.token) {
+            SporeToken::Right => {}
+            SporeToken::Wrong => {
+                let _ = self.shared.wrong_token(peer, "spore", "/ws/nodes");
+                return Some(End::ours(close::POLICY, close::AUTHENTICATION_FAILED));
+            }
+            SporeToken::Closed => {
+                let _ = self.shared.wrong_token(peer, "spore", "/ws/nodes");
+                return Some(End::ours(
+                    close::POLICY,
+                    "Registration is closed: the nexus has no token",
+                ));
+            }
+        }
+        handshake.token.clear();
+        self.node = Some(handshake.node_id);
+        self.handle.protocol = self.end.protocol();
+        self.shared.driver.register(self.link, self.handle.clone(), handshake);
+        None
+    }
+
+    /// Any frame shows that the peer lives, but the foreman need not hear it a thousand times a second.
+    fn sign_of_life(&mut self) {
+        if self.node.is_some() && self.last_told.elapsed() >= self.shared.driver.tick() {
+            self.last_told = Instant::now();
+            self.shared.driver.tell(Event::FrameSeen { link: self.link });
+        }
+    }
+}
+
+/// Writes what is queued: all that is ready, then one flush.
+async fn write(shared: &Shared, sink: &mut SplitSink<WebSocket, Message>, queue: &mut mpsc::Receiver<Outgoing>) -> End {
+    loop {
+        let Some(mut message) = queue.recv().await else {
+            return End::ours(close::NORMAL, "");
+        };
+        loop {
+            if let Err(error) = feed(shared, sink, message).await {
+                return broken(error);
+            }
+            match queue.try_recv() {
+                Ok(next) => message = next,
+                Err(_) => break,
+            }
+        }
+        if let Err(error) = sink.flush().await {
+            return broken(error);
+        }
+    }
+}
+
+async fn feed(shared: &Shared, sink: &mut SplitSink<WebSocket, Message>, message: Outgoing) -> Result<(), axum::Error> {
+    let text = match message {
+        Outgoing::Welcome(body) => written(&*body),
+        Outgoing::Execute(body) => written(&*body),
+        Outgoing::Cancel(body) => written(&*body),
+        Outgoing::Complaint(body) => written(&*body),
+        Outgoing::Goodbye(body) => written(&*body),
+    };
+    let Some(text) = text else { return Ok(()) };
+    shared.metrics.frames_out.inc();
+    sink.feed(Message::Text(text.into())).await
+}
+
+fn written<B: Body>(body: &B) -> Option<String> {
+    encode(body, Timestamp::now())
+        .inspect_err(|error| tracing::error!(%error, kind = B::MESSAGE_TYPE, "message cannot be written"))
+        .ok()
+}
+
+/// What is queued, then the close frame, then whatever the peer still sends until it closes too: dropping a
+/// socket with unread bytes would reset it and the peer might never see why.
+async fn close_in_order(
+    shared: &Shared,
+    sink: &mut SplitSink<WebSocket, Message>,
+    stream: &mut SplitStream<WebSocket>,
+    queue: &mut mpsc::Receiver<Outgoing>,
+    code: u16,
+    reason: &str,
+) {
+    queue.close();
+    while let Ok(message) = queue.try_recv() {
+        if feed(shared, sink, message).await.is_err() {
+            return;
+        }
+    }
+    let frame = CloseFrame {
+        code,
+        reason: reason.into(),
+    };
+    if sink.send(Message::Close(Some(frame))).await.is_err() {
+        return;
+    }
+    while let Some(Ok(_)) = stream.next().await {}
+}
+
+/// What to do when the socket fails: say so where the peer can still hear it.
+fn broken(error: axum::Error) -> End {
+    let inner = error.into_inner();
+    match inner.downcast_ref::<tungstenite::Error>() {
+        Some(tungstenite::Error::Capacity(why)) => End::ours(close::TOO_BIG, why.to_string()),
+        Some(tungstenite::Error::Utf8(_)) => End::ours(1007, "text is no UTF-8"),
+        Some(tungstenite::Error::Protocol(why)) => End::ours(1002, why.to_string()),
+        _ => End::theirs(false, inner.to_string()),
+    }
+}

@@ -1,0 +1,103 @@
+//! What all parts of one nexus share.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::audit::Audit;
+use crate::auth::keyring::Keyring;
+use crate::auth::limits::Buckets;
+use crate::driver::Driver;
+use crate::events::Events;
+use crate::local::LocalSkills;
+use crate::metrics::Metrics;
+use crate::{NexusError, NexusSettings};
+
+/// Time in which the bucket of wrong tokens fills; it holds as many as the settings allow in a minute.
+const FAILURE_FILL: Duration = Duration::from_secs(60);
+
+/// What all parts of one nexus share. Behind one `Arc`.
+pub(crate) struct Shared {
+    pub(crate) settings: NexusSettings,
+    pub(crate) keyring: Keyring,
+    pub(crate) names: Names,
+    pub(crate) request_buckets: Buckets,
+    pub(crate) failure_buckets: Buckets,
+    pub(crate) events: Arc<Events>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) audit: Audit,
+    pub(crate) driver: Arc<Driver>,
+    pub(crate) local: Option<Arc<dyn LocalSkills>>,
+    /// One task for each connection that speaks HTTP; one that becomes a WebSocket leaves.
+    pub(crate) connections: TaskTracker,
+    /// Every other task of this nexus.
+    pub(crate) tasks: TaskTracker,
+    /// Cancelled first: no new connections or calls, listeners of events are let go.
+    pub(crate) stopping: CancellationToken,
+    /// Cancelled last: links say goodbye.
+    pub(crate) ending: CancellationToken,
+    ready: AtomicBool,
+}
+
+/// Names of visitors, made once.
+pub(crate) struct Names {
+    pub(crate) anonymous: Arc<str>,
+    pub(crate) dev: Arc<str>,
+    holders: Vec<Arc<str>>,
+}
+
+impl Names {
+    /// Name of the token with that place in the keyring.
+    pub(crate) fn holder(&self, index: u32) -> Arc<str> {
+        let found = usize::try_from(index).ok().and_then(|index| self.holders.get(index));
+        Arc::clone(found.unwrap_or(&self.anonymous))
+    }
+}
+
+impl Shared {
+    /// Puts everything in its place; starts nothing.
+    pub(crate) fn new(mut settings: NexusSettings, local: Option<Arc<dyn LocalSkills>>) -> Result<Self, NexusError> {
+        let operators = std::mem::take(&mut settings.operator_tokens);
+        let names = Names {
+            anonymous: "anonymous".into(),
+            dev: "dev".into(),
+            holders: operators.iter().map(|record| record.name.as_str().into()).collect(),
+        };
+        let keyring = Keyring::new(operators, settings.shared_token.take().as_ref());
+        let events = Arc::new(Events::new(settings.event_history));
+        let metrics = Arc::new(Metrics::new());
+        let audit = Audit::open(settings.audit_log.as_deref())?;
+        let driver = Driver::new(&settings, Arc::clone(&events), Arc::clone(&metrics), audit.clone());
+        let limits = settings.rate_limits;
+        Ok(Self {
+            keyring,
+            names,
+            request_buckets: Buckets::new(limits.requests_per_second, Duration::from_secs(1)),
+            failure_buckets: Buckets::new(limits.auth_failures_per_minute, FAILURE_FILL),
+            events,
+            metrics,
+            audit,
+            driver: Arc::new(driver),
+            local,
+            connections: TaskTracker::new(),
+            tasks: TaskTracker::new(),
+            stopping: CancellationToken::new(),
+            ending: CancellationToken::new(),
+            ready: AtomicBool::new(false),
+            settings,
+        })
+    }
+
+    /// The listener is up.
+    pub(crate) fn set_ready(&self) {
+        self.ready.store(true, Ordering::Release);
+    }
+
+    /// Whether new calls are welcome.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.ready.load(Ordering::Acquire) && !self.stopping.is_cancelled()
+    }
+}
