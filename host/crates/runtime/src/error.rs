@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::capability::GrantError;
+
 /// Why the runtime could not be built.
 #[derive(Debug, thiserror::Error)]
 pub enum RuntimeError {
@@ -84,17 +86,13 @@ pub enum LoadError {
         /// What, how much, and the limit.
         problem: String,
     },
-    /// A grant of the policy cannot be used on this machine.
-    #[error("{skill}: grant of {capability} `{target}`: {problem}")]
-    Grant {
+    /// Grants of the policy cannot be used on this machine.
+    #[error("{skill}: {}", .problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Grants {
         /// The skill.
         skill: String,
-        /// `fs`, `command`, `net`, `http` or `secret`.
-        capability: &'static str,
-        /// What was granted.
-        target: String,
-        /// What is wrong and what to do.
-        problem: String,
+        /// Each names its grant and says what to do.
+        problems: Vec<GrantError>,
     },
     /// `describe` failed.
     #[error("{skill}: describe failed: {problem}")]

@@ -2,14 +2,34 @@
 //! and every budget enforced. It never loads a component that was not verified, never runs precompiled
 //! code it did not compile itself, and never lets a failing skill take the process down.
 
-mod backend;
-mod call;
-pub mod capability;
-mod error;
 mod runtime;
 mod settings;
-mod skill;
 mod skill_set;
+
+mod load;
+mod rights;
+mod skill;
+
+mod admission;
+mod call;
+mod failure;
+mod invoke;
+mod journal;
+mod limits;
+mod meter;
+mod state;
+mod stop;
+
+pub mod capability;
+mod backend;
+mod bindings;
+mod linker;
+
+mod compiled;
+mod engine;
+mod error;
+mod ticker;
+mod trusted;
 
 pub use backend::{
     Backends, BackendError, CacheBackend, CacheNamespace, HiveBackend, HiveCaller, HiveOutcome, HiveRequest,

@@ -1,13 +1,39 @@
-//! The runtime: one engine, its ticker and its compiled-code cache.
+//! The runtime: one engine, its ticker, everything that can be imported, and the cache of compiled code. It holds
+//! no skill.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::Semaphore;
 use venom_bundle::VerifiedBundle;
 use venom_bundle::capability::Grants;
+use wasmtime::Engine;
+use wasmtime::component::{Component, Linker};
 
-use crate::{Backends, LoadError, RuntimeError, RuntimeSettings, Skill};
+use crate::capability::fs::Quotas;
+use crate::compiled::CompiledCache;
+use crate::error::EngineFailure;
+use crate::state::CallState;
+use crate::ticker::Ticker;
+use crate::{Backends, LoadError, RuntimeError, RuntimeSettings, Skill, engine, linker, load};
 
-/// The sandbox of one process. Clones share everything.
-#[derive(Debug, Clone)]
-pub struct Runtime {}
+/// The sandbox of one process. Clones share everything; the last of them and of the skills it loaded stops the
+/// ticker.
+#[derive(Clone)]
+pub struct Runtime {
+    pub(crate) inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) engine: Engine,
+    pub(crate) linker: Linker<CallState>,
+    pub(crate) settings: RuntimeSettings,
+    pub(crate) slots: Semaphore,
+    pub(crate) quotas: Quotas,
+    compiled: Option<CompiledCache>,
+    /// One at a time: the compiler uses all cores already, and takes much memory.
+    compiling: Mutex<()>,
+    _ticker: Ticker,
+}
 
 impl Runtime {
     /// Builds the engine and starts its ticker.
@@ -15,17 +41,55 @@ impl Runtime {
     /// # Errors
     /// When a setting makes no sense, the pool does not fit, or the compiled-code directory is not private.
     pub fn new(settings: RuntimeSettings) -> Result<Self, RuntimeError> {
-        let _ = settings;
-        todo!()
+        let engine = engine::build(&settings)?;
+        let linker = linker::build(&engine).map_err(|source| RuntimeError::Engine {
+            slots: settings.slots,
+            source: EngineFailure::from(source),
+        })?;
+        let compiled = settings.compiled_cache.as_deref().map(|directory| CompiledCache::open(directory, &engine));
+        Ok(Self {
+            inner: Arc::new(Inner {
+                slots: Semaphore::new(usize::try_from(settings.slots).unwrap_or(Semaphore::MAX_PERMITS)),
+                quotas: Quotas::default(),
+                compiled: compiled.transpose()?,
+                compiling: Mutex::new(()),
+                _ticker: Ticker::start(&engine, settings.epoch_tick)?,
+                linker,
+                engine,
+                settings,
+            }),
+        })
     }
 
-    /// Compiles (or takes from the cache), links and describes a skill. Blocks for as long as compiling takes.
+    /// Compiles (or takes from the cache), links and describes a skill. Blocks for as long as compiling takes;
+    /// from async code, call it on a blocking thread.
     ///
     /// # Errors
     /// When the component is of the wrong kind, asks for unknown imports, does not compile, or does not
-    /// describe itself under its bundle's name.
+    /// describe itself under its bundle's name; when a grant cannot be used on this machine.
     pub fn load(&self, bundle: &VerifiedBundle, grants: Grants, backends: &Backends) -> Result<Skill, LoadError> {
-        let _ = (bundle, grants, backends);
-        todo!()
+        load::load(self, bundle, grants, backends)
+    }
+}
+
+impl Inner {
+    /// The compiled form of a verified bundle's component.
+    pub(crate) fn compile(&self, bundle: &VerifiedBundle) -> wasmtime::Result<Component> {
+        let _one = self.compiling.lock().unwrap_or_else(PoisonError::into_inner);
+        let digest = bundle.manifest().component.sha256;
+        if let Some(known) = self.compiled.as_ref().and_then(|cache| cache.get(&self.engine, digest)) {
+            return Ok(known);
+        }
+        let component = Component::from_binary(&self.engine, bundle.component())?;
+        if let Some(cache) = &self.compiled {
+            cache.put(digest, &component);
+        }
+        Ok(component)
+    }
+}
+
+impl std::fmt::Debug for Runtime {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Runtime").field("settings", &self.inner.settings).finish_non_exhaustive()
     }
 }

@@ -1,9 +1,17 @@
-//! A loaded skill.
+//! A loaded skill: linked code, ready rights, and what it says of itself. Immutable; a new version is a new one.
 
+use std::sync::Arc;
+
+use semver::Version;
 use venom_bundle::Digest;
 use venom_bundle::capability::Grants;
 
-use crate::{Call, Outcome};
+use crate::admission::Admission;
+use crate::bindings::SkillPre;
+use crate::rights::Rights;
+use crate::runtime::Inner;
+use crate::state::CallState;
+use crate::{Call, Outcome, invoke};
 
 /// What a skill says of itself.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
@@ -30,43 +38,72 @@ pub struct MethodDescription {
 }
 
 /// A skill that is loaded and may be called. Clones share everything.
-#[derive(Debug, Clone)]
-pub struct Skill {}
+#[derive(Clone)]
+pub struct Skill {
+    loaded: Arc<Loaded>,
+}
+
+pub(crate) struct Loaded {
+    /// Keeps the engine's ticker going for as long as anything can run.
+    pub(crate) runtime: Arc<Inner>,
+    pub(crate) pre: SkillPre<CallState>,
+    pub(crate) rights: Arc<Rights>,
+    pub(crate) admission: Admission,
+    pub(crate) description: Description,
+    pub(crate) version: Version,
+    pub(crate) digest: Digest,
+}
 
 impl Skill {
+    pub(crate) fn new(loaded: Loaded) -> Self {
+        Self {
+            loaded: Arc::new(loaded),
+        }
+    }
+
     /// As callers write it.
     #[must_use]
     pub fn name(&self) -> &str {
-        todo!()
+        &self.loaded.rights.skill
     }
 
     /// The bundle's version.
     #[must_use]
-    pub fn version(&self) -> &semver::Version {
-        todo!()
+    pub fn version(&self) -> &Version {
+        &self.loaded.version
     }
 
     /// The bundle's digest.
     #[must_use]
     pub fn digest(&self) -> Digest {
-        todo!()
+        self.loaded.digest
     }
 
     /// What it says of itself.
     #[must_use]
     pub fn description(&self) -> &Description {
-        todo!()
+        &self.loaded.description
     }
 
     /// The rights in force.
     #[must_use]
     pub fn grants(&self) -> &Grants {
-        todo!()
+        &self.loaded.rights.grants
     }
 
-    /// Runs one call in a fresh store. Never panics and never outlives the call's deadline.
+    /// Runs one call in a fresh store. Never panics because of what the guest does, and never outlives the call's
+    /// deadline. Dropping the future stops the guest.
     pub async fn invoke(&self, call: Call) -> Outcome {
-        let _ = call;
-        todo!()
+        invoke::invoke(&self.loaded, call).await
+    }
+}
+
+impl std::fmt::Debug for Skill {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Skill")
+            .field("name", &self.name())
+            .field("version", &self.version())
+            .field("digest", &self.digest())
+            .finish_non_exhaustive()
     }
 }

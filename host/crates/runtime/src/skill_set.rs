@@ -1,15 +1,23 @@
 //! The skills of a process by name. Replacing one is one pointer; calls in flight keep the old.
 
+use std::collections::BTreeMap;
+use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
-use venom_bundle::Trust;
-use venom_bundle::capability::Policy;
+use semver::Version;
+use tokio::time::Instant;
+use venom_bundle::capability::{Policy, resolve};
+use venom_bundle::{Trust, UnverifiedBundle};
+use venom_protocol::{CallError, ErrorCode};
 
-use crate::{Backends, Call, Outcome, Runtime, Skill};
+use crate::{Backends, Call, Outcome, Runtime, Skill, Usage};
 
 /// Name to skill. Clones share everything.
 #[derive(Debug, Clone, Default)]
-pub struct SkillSet {}
+pub struct SkillSet {
+    skills: Arc<RwLock<BTreeMap<String, Skill>>>,
+}
 
 /// What came of loading a directory.
 #[derive(Debug, Default)]
@@ -38,24 +46,24 @@ impl SkillSet {
 
     /// Adds or replaces a skill; answers the one it replaced.
     pub fn insert(&self, skill: Skill) -> Option<Skill> {
-        let _ = skill;
-        todo!()
+        let mut skills = self.skills.write().unwrap_or_else(PoisonError::into_inner);
+        skills.insert(skill.name().to_owned(), skill)
     }
 
     /// All names, sorted.
     #[must_use]
     pub fn names(&self) -> Vec<String> {
-        todo!()
+        self.read().keys().cloned().collect()
     }
 
     /// One skill.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<Skill> {
-        let _ = name;
-        todo!()
+        self.read().get(name).cloned()
     }
 
-    /// Verifies and loads every `*.venom` of a directory. Blocks for as long as compiling takes.
+    /// Verifies and loads every `*.venom` of a directory, in the order of their names; of two bundles of one skill
+    /// the higher version stays. Blocks for as long as compiling takes.
     #[must_use]
     pub fn load_directory(
         &self,
@@ -65,13 +73,110 @@ impl SkillSet {
         policy: &Policy,
         backends: &Backends,
     ) -> LoadReport {
-        let _ = (runtime, directory, trust, policy, backends);
-        todo!()
+        let mut report = LoadReport::default();
+        let files = match bundle_files(directory) {
+            Ok(files) => files,
+            Err(error) => {
+                report.refuse(directory.to_owned(), format!("directory cannot be read: {error}"));
+                return report;
+            }
+        };
+        for path in files {
+            match load_file(runtime, &path, trust, policy, backends) {
+                Ok(skill) => self.keep_newer(skill, path, &mut report),
+                Err(reason) => report.refuse(path, reason),
+            }
+        }
+        report.loaded.sort();
+        report
+    }
+
+    fn keep_newer(&self, skill: Skill, path: PathBuf, report: &mut LoadReport) {
+        let name = skill.name().to_owned();
+        let seen = report.loaded.contains(&name);
+        let other = self.get(&name).filter(|_| seen);
+        if let Some(other) = other.filter(|other| other.version() >= skill.version()) {
+            let reason = format!("{name} {} is loaded already; this is {}", other.version(), skill.version());
+            report.refuse(path, reason);
+            return;
+        }
+        self.insert(skill);
+        if !seen {
+            report.loaded.push(name);
+        }
     }
 
     /// Calls a skill by name.
     pub async fn call(&self, skill: &str, call: Call) -> Outcome {
-        let _ = (skill, call);
-        todo!()
+        let started = Instant::now();
+        match self.get(skill) {
+            Some(found) => found.invoke(call).await,
+            None => Outcome {
+                result: Err(self.unknown(skill)),
+                elapsed: started.elapsed(),
+                usage: Usage::default(),
+            },
+        }
     }
+
+    fn unknown(&self, skill: &str) -> CallError {
+        let names = self.names();
+        let known = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+        CallError::new(ErrorCode::UnknownSkill, format!("no skill `{skill}` here (known: {known})"))
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, BTreeMap<String, Skill>> {
+        self.skills.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl LoadReport {
+    fn refuse(&mut self, path: PathBuf, reason: String) {
+        self.refused.push(RefusedBundle { path, reason });
+    }
+}
+
+fn bundle_files(directory: &Path) -> std::io::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(directory)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "venom") {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+fn load_file(
+    runtime: &Runtime,
+    path: &Path,
+    trust: &Trust,
+    policy: &Policy,
+    backends: &Backends,
+) -> Result<Skill, String> {
+    let host = Version::parse(env!("CARGO_PKG_VERSION")).map_err(|error| error.to_string())?;
+    let bundle = UnverifiedBundle::read(path).map_err(|error| error.to_string())?;
+    let bundle = bundle.verify(trust, &host).map_err(|error| error.to_string())?;
+    let manifest = bundle.manifest();
+    let (grants, _) = resolve(
+        &manifest.name,
+        &manifest.capabilities,
+        &manifest.budgets,
+        bundle.ceiling(),
+        bundle.ceiling_budgets(),
+        policy,
+    );
+    runtime.load(&bundle, grants, backends).map_err(|error| with_causes(&error))
+}
+
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text.push_str(": ");
+        text.push_str(&inner.to_string());
+        cause = inner.source();
+    }
+    text
 }

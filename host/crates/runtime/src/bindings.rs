@@ -1,0 +1,22 @@
+//! The generated glue of `wit/`: the one place where the interface becomes Rust. No logic.
+
+wasmtime::component::bindgen!({
+    path: "../../../wit",
+    world: "venom:skill/skill",
+    imports: {
+        "venom:skill/progress.emit": async,
+        "venom:skill/command.run": async,
+        "venom:skill/cache.get": async,
+        "venom:skill/cache.set": async,
+        "venom:skill/cache.delete": async,
+        "venom:skill/cache.ttl": async,
+        "venom:skill/hive.submit": async,
+        "venom:skill/hive.await-tasks": async,
+        "venom:skill/hive.status": async,
+        default: trappable,
+    },
+    exports: { default: async },
+});
+
+pub(crate) use exports::venom::skill::api::Description as ApiDescription;
+pub(crate) use venom::skill::errors::{Error as GuestError, Refusal as GuestRefusal};
