@@ -237,3 +237,44 @@ impl fmt::Debug for SigningKey {
         write!(f, "SigningKey(of {})", self.public().id())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bytes(hex: &str) -> Vec<u8> {
+        let digit = |at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap();
+        (0..hex.len()).step_by(2).map(digit).collect()
+    }
+
+    #[test]
+    fn signatures_are_those_of_rfc_8032() {
+        let vectors: Vec<serde_json::Value> = serde_json::from_str(include_str!("../tests/vectors/rfc8032.json")).unwrap();
+        assert_eq!(vectors.len(), 4);
+        for vector in vectors {
+            let field = |name: &str| bytes(vector[name].as_str().unwrap());
+            let (message, signature) = (field("message"), <[u8; 64]>::try_from(field("signature")).unwrap());
+            let key = SigningKey::from_seed(&field("secret").try_into().unwrap());
+            assert_eq!(key.public().to_bytes().as_slice(), field("public"), "{}", vector["name"]);
+            assert_eq!(key.sign(&message), signature, "{}", vector["name"]);
+            let public = PublicKey::from_bytes(&field("public").try_into().unwrap()).unwrap();
+            assert!(public.verifies(&message, &signature), "{}", vector["name"]);
+            assert!(!public.verifies(&[message.as_slice(), b"x"].concat(), &signature), "{}", vector["name"]);
+        }
+    }
+
+    /// `S + L` verifies where a verifier is not strict: a second signature that nobody made.
+    #[test]
+    fn a_signature_has_one_form_only() {
+        const L: &str = "edd3f55c1a631258d69cf7a2def9de1400000000000000000000000000000010";
+        let key = SigningKey::from_seed(&[1; 32]);
+        let good = key.sign(b"message");
+        let mut other = good;
+        let mut carry = 0;
+        for (byte, order) in other[32..].iter_mut().zip(bytes(L)) {
+            let sum = u16::from(*byte) + u16::from(order) + carry;
+            (*byte, carry) = ((sum & 0xff) as u8, sum >> 8);
+        }
+        assert!(key.public().verifies(b"message", &good) && !key.public().verifies(b"message", &other));
+    }
+}
