@@ -289,6 +289,12 @@ mod session {
         for said in ["NaN", "1e999", "\"0.5\"", "null"] {
             complaint(end.on_text(&beat(NODE, said)));
         }
+        for tasks in ["-1", "-0.5", "\"1\""] {
+            let text = beat(NODE, "0").replace(r#""active_tasks":1"#, &format!(r#""active_tasks":{tasks}"#));
+            complaint(end.on_text(&text));
+        }
+        let many = beat(NODE, "0").replace(r#""active_tasks":1"#, r#""active_tasks":1e12"#);
+        assert!(matches!(end.on_text(&many), NexusStep::Heartbeat(heartbeat) if heartbeat.active_tasks == u32::MAX));
     }
 
     #[test]
