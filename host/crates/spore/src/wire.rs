@@ -21,8 +21,11 @@ const HIGH_WATER: usize = 1024 * 1024;
 pub(crate) enum Heard {
     Text(Utf8Bytes),
     Binary,
-    /// A ping or a pong: the other end lives.
-    Sign,
+    Ping,
+    /// With the payload of the ping it answers.
+    Pong(Bytes),
+    /// Nothing was heard, but there is room again after there was none.
+    Room,
     Closed {
         code: u16,
         reason: String,
@@ -47,10 +50,10 @@ impl Wire {
         self.stream.start_send_unpin(Message::text(text))
     }
 
-    /// Gathers a ping.
-    pub(crate) fn ping(&mut self) -> Result<(), Error> {
+    /// Gathers a ping; its pong comes back with the same payload.
+    pub(crate) fn ping(&mut self, payload: &'static [u8]) -> Result<(), Error> {
         self.unflushed += 1;
-        self.stream.start_send_unpin(Message::Ping(Bytes::new()))
+        self.stream.start_send_unpin(Message::Ping(Bytes::from_static(payload)))
     }
 
     /// Whether more may be gathered.
@@ -60,21 +63,27 @@ impl Wire {
 
     /// Waits for the next frame and writes what was gathered meanwhile. Loses nothing when dropped.
     pub(crate) async fn hear(&mut self) -> Result<Heard, Error> {
-        let message = poll_fn(|cx| {
-            if self.unflushed > 0 {
-                match self.stream.poll_flush_unpin(cx) {
-                    Poll::Ready(Ok(())) => self.unflushed = 0,
-                    Poll::Ready(Err(error)) => return Poll::Ready(Some(Err(error))),
-                    Poll::Pending => {}
+        let heard = poll_fn(|cx| {
+            if self.unflushed > 0
+                && let Poll::Ready(flushed) = self.stream.poll_flush_unpin(cx)
+            {
+                // whoever waits for room must be told: it does not listen to the flush
+                let was_full = !self.has_room();
+                self.unflushed = 0;
+                match flushed {
+                    Ok(()) if was_full => return Poll::Ready(Ok(Heard::Room)),
+                    Ok(()) => {}
+                    Err(error) => return Poll::Ready(Err(error)),
                 }
             }
-            self.stream.poll_next_unpin(cx)
+            self.stream.poll_next_unpin(cx).map(|next| match next {
+                None => Ok(Heard::BrokenOff),
+                Some(message) => message.map(heard),
+            })
         });
-        match message.await {
-            None => Ok(Heard::BrokenOff),
-            Some(Ok(message)) => Ok(heard(message)),
-            Some(Err(error)) if is_break(&error) => Ok(Heard::BrokenOff),
-            Some(Err(error)) => Err(error),
+        match heard.await {
+            Err(error) if is_break(&error) => Ok(Heard::BrokenOff),
+            other => other,
         }
     }
 
@@ -105,7 +114,8 @@ fn heard(message: Message) -> Heard {
     match message {
         Message::Text(text) => Heard::Text(text),
         Message::Binary(_) | Message::Frame(_) => Heard::Binary,
-        Message::Ping(_) | Message::Pong(_) => Heard::Sign,
+        Message::Ping(_) => Heard::Ping,
+        Message::Pong(payload) => Heard::Pong(payload),
         Message::Close(None) => Heard::Closed {
             code: close::NORMAL,
             reason: String::new(),

@@ -10,6 +10,9 @@ use super::WELCOME_WAIT;
 /// Silence after which a nexus that does not say so takes a spore for gone (the default of CONTRACTS).
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// Longest a drain waits for the nexus to confirm that it read of it.
+const SETTLE_WAIT: Duration = Duration::from_secs(1);
+
 /// Calls that ignore their cancellation are given this long after the drain deadline.
 const CANCEL_GRACE: Duration = Duration::from_secs(2);
 
@@ -27,6 +30,8 @@ pub(super) enum Duty {
         /// How long.
         silence: Duration,
     },
+    /// The nexus had time to read that this spore drains; no call can be on its way any more.
+    DrainIsKnown,
     /// Calls ran longer than the drain lets them.
     CancelCalls,
     /// Calls ignored even that.
@@ -43,6 +48,7 @@ pub(super) struct Due {
     beat: Option<Instant>,
     heard: Instant,
     asked: Instant,
+    known: Option<Instant>,
     cancel: Option<Instant>,
     leave: Option<Instant>,
 }
@@ -56,6 +62,7 @@ impl Due {
             beat: None,
             heard: now,
             asked: now,
+            known: None,
             cancel: None,
             leave: None,
         }
@@ -73,6 +80,7 @@ impl Due {
     }
 
     pub(super) fn drain_began(&mut self, now: Instant, drain_timeout: Duration) {
+        self.known = Some(now + SETTLE_WAIT);
         self.cancel = Some(now + drain_timeout);
         self.leave = Some(now + drain_timeout + CANCEL_GRACE);
     }
@@ -98,7 +106,7 @@ impl Due {
 
     /// When the next duty comes.
     pub(super) fn next(&self) -> Instant {
-        let others = [self.welcome, self.beat, self.cancel, self.leave];
+        let others = [self.welcome, self.beat, self.known, self.cancel, self.leave];
         let silence = (self.heard + self.dead()).min(self.next_ping());
         others.into_iter().flatten().fold(silence, Instant::min)
     }
@@ -117,6 +125,10 @@ impl Due {
         if passed(self.cancel) {
             self.cancel = None;
             return Some(Duty::CancelCalls);
+        }
+        if passed(self.known) {
+            self.known = None;
+            return Some(Duty::DrainIsKnown);
         }
         if passed(self.welcome) {
             self.welcome = None;
@@ -195,6 +207,7 @@ mod tests {
         due.accepted(start, None);
         due.drain_began(start, 5 * SECOND);
         assert_eq!(all(&mut due, start), [Duty::Beat]);
+        assert_eq!(all(&mut due, start + SETTLE_WAIT), [Duty::DrainIsKnown]);
         assert_eq!(all(&mut due, start + 5 * SECOND), [Duty::CancelCalls]);
         assert_eq!(all(&mut due, start + 5 * SECOND + CANCEL_GRACE), [Duty::LeaveCalls]);
     }

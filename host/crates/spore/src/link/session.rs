@@ -20,6 +20,10 @@ use crate::{Executor, Ready};
 /// Time for the goodbye to go out and the nexus to close.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
 
+/// Sent behind the news of a drain: once it comes back, the nexus has read that news, and every call it sent
+/// before has come in.
+const DRAIN_PING: &[u8] = b"drain";
+
 /// See the module.
 pub(super) struct Session<'a, E> {
     core: &'a Core<E>,
@@ -31,6 +35,8 @@ pub(super) struct Session<'a, E> {
     /// The skills the nexus knows of.
     announced: Vec<String>,
     draining: bool,
+    /// The nexus read of it, so that no call is on its way here.
+    drain_is_known: bool,
     /// Calls ignored their cancellation and are not waited for.
     left: bool,
     /// The nexus said goodbye, with this reason.
@@ -54,6 +60,7 @@ impl<'a, E: Executor> Session<'a, E> {
             accepted: None,
             announced: core.executor.skills(),
             draining: false,
+            drain_is_known: false,
             left: false,
             leaving: None,
             ready,
@@ -158,7 +165,7 @@ impl<'a, E: Executor> Session<'a, E> {
         if self.calls.wanted() > 0 && !self.left {
             return Ok(None);
         }
-        if self.draining {
+        if self.draining && (self.drain_is_known || self.left) {
             return Ok(Some(Ended::Drained));
         }
         match self.leaving.take() {
@@ -168,11 +175,18 @@ impl<'a, E: Executor> Session<'a, E> {
     }
 
     fn on_heard(&mut self, heard: Heard) -> Result<(), LinkError> {
+        if matches!(heard, Heard::Room) {
+            return Ok(());
+        }
         self.due.heard(Instant::now());
         let step = match heard {
             Heard::Text(text) => self.end.on_text(&text),
             Heard::Binary => self.end.on_binary(),
-            Heard::Sign => return Ok(()),
+            Heard::Ping | Heard::Room => return Ok(()),
+            Heard::Pong(payload) => {
+                self.drain_is_known |= payload == DRAIN_PING;
+                return Ok(());
+            }
             Heard::BrokenOff => return Err(self.leaving.take().map_or(LinkError::BrokenOff, goodbye)),
             Heard::Closed { code, reason } => {
                 return Err(self.leaving.take().map_or_else(|| closed(code, reason), goodbye));
@@ -258,6 +272,7 @@ impl<'a, E: Executor> Session<'a, E> {
         while let Some(duty) = self.due.take(Instant::now()) {
             match duty {
                 Duty::GiveUp { silence } => return Err(LinkError::Silent { silence }),
+                Duty::DrainIsKnown => self.drain_is_known = true,
                 Duty::LeaveCalls => self.left = true,
                 Duty::CancelCalls => {
                     tracing::warn!(calls = self.calls.wanted(), "drain deadline passed; running calls are cancelled");
@@ -265,7 +280,7 @@ impl<'a, E: Executor> Session<'a, E> {
                 }
                 Duty::TakeSilenceForConsent => self.accept(None, None),
                 Duty::Beat => self.beat()?,
-                Duty::Ping => self.wire.ping()?,
+                Duty::Ping => self.wire.ping(b"")?,
             }
         }
         Ok(())
@@ -292,7 +307,8 @@ impl<'a, E: Executor> Session<'a, E> {
         tracing::info!(calls, "draining: running calls finish, new ones are refused");
         self.draining = true;
         self.due.drain_began(Instant::now(), self.core.settings.drain_timeout);
-        self.tell_status()
+        self.tell_status()?;
+        Ok(self.wire.ping(DRAIN_PING)?)
     }
 
     /// What changed without a reconnect; protocol 1 has no word for it.
