@@ -23,10 +23,18 @@ fn main() -> Result<(), Box<dyn Error>> {
     let component = wat::parse_str(COMPONENT)?;
     let created = Timestamp::parse("2026-01-02T03:04:05Z").ok_or("no timestamp")?;
     let unsigned = pack(&skill, &component, created)?;
-    fs::write(golden.join("manifest.json"), serde_json::to_string(unsigned.manifest())? + "\n")?;
+    fs::write(
+        golden.join("manifest.json"),
+        serde_json::to_string(unsigned.manifest())? + "\n",
+    )?;
     let bundle = unsigned.sign(&SigningKey::from_seed(&SEED)).to_bytes();
     UnverifiedBundle::parse(bundle.clone())?;
-    let envelope = bundle.get(512..).unwrap_or_default().split(|byte| *byte == 0).next().unwrap_or_default();
+    let envelope = bundle
+        .get(512..)
+        .unwrap_or_default()
+        .split(|byte| *byte == 0)
+        .next()
+        .unwrap_or_default();
     fs::write(golden.join("envelope.json"), [envelope, b"\n"].concat())?;
     fs::write(golden.join("component.wasm"), &component)?;
     fs::write(golden.join("echo.venom"), bundle)?;

@@ -249,18 +249,48 @@ mod tests {
 
     #[test]
     fn signatures_are_those_of_rfc_8032() {
-        let vectors: Vec<serde_json::Value> = serde_json::from_str(include_str!("../tests/vectors/rfc8032.json")).unwrap();
+        let vectors: Vec<serde_json::Value> =
+            serde_json::from_str(include_str!("../tests/vectors/rfc8032.json")).unwrap();
         assert_eq!(vectors.len(), 4);
         for vector in vectors {
             let field = |name: &str| bytes(vector[name].as_str().unwrap());
             let (message, signature) = (field("message"), <[u8; 64]>::try_from(field("signature")).unwrap());
             let key = SigningKey::from_seed(&field("secret").try_into().unwrap());
-            assert_eq!(key.public().to_bytes().as_slice(), field("public"), "{}", vector["name"]);
+            assert_eq!(
+                key.public().to_bytes().as_slice(),
+                field("public"),
+                "{}",
+                vector["name"]
+            );
             assert_eq!(key.sign(&message), signature, "{}", vector["name"]);
             let public = PublicKey::from_bytes(&field("public").try_into().unwrap()).unwrap();
             assert!(public.verifies(&message, &signature), "{}", vector["name"]);
-            assert!(!public.verifies(&[message.as_slice(), b"x"].concat(), &signature), "{}", vector["name"]);
+            assert!(
+                !public.verifies(&[message.as_slice(), b"x"].concat(), &signature),
+                "{}",
+                vector["name"]
+            );
         }
+    }
+
+    #[test]
+    fn wycheproof_agrees_on_every_signature() {
+        #[derive(serde::Deserialize)]
+        struct Vectors {
+            tests: Vec<(u32, String, String, String, String)>,
+        }
+        let text = include_str!("../tests/vectors/wycheproof_ed25519.json");
+        let Vectors { tests } = serde_json::from_str(text).unwrap();
+        let mut counts = [0, 0];
+        for (id, result, key, message, signature) in tests {
+            let key = PublicKey::from_bytes(&bytes(&key).try_into().unwrap()).unwrap();
+            // Signatures of another length never get this far; the envelope refuses them.
+            let signature = <[u8; 64]>::try_from(bytes(&signature));
+            let verifies = signature.is_ok_and(|signature| key.verifies(&bytes(&message), &signature));
+            assert_eq!(verifies, result == "valid", "test {id}");
+            counts[usize::from(verifies)] += 1;
+        }
+        assert_eq!(counts, [63, 88], "invalid and valid vectors");
     }
 
     /// `S + L` verifies where a verifier is not strict: a second signature that nobody made.

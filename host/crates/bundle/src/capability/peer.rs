@@ -53,11 +53,16 @@ impl Peer {
 /// end (`api.*`) would match hosts of anyone's domain.
 pub(super) fn is_host_pattern(text: &str) -> bool {
     let name = text.strip_prefix("*.").unwrap_or(text);
-    let numeric = name
-        .rsplit('.')
-        .next()
-        .is_some_and(|label| label.bytes().all(|byte| byte.is_ascii_digit()));
-    name.len() <= 253 && !numeric && name.split('.').all(is_label)
+    let last = name.rsplit('.').next().unwrap_or_default();
+    name.len() <= 253 && !is_number(last) && name.split('.').all(is_label)
+}
+
+/// What ends in a number is an address in disguise to many a resolver: `127.1`, `0x7f000001`.
+fn is_number(label: &str) -> bool {
+    match label.strip_prefix("0x") {
+        Some(hex) => hex.bytes().all(|byte| byte.is_ascii_hexdigit()),
+        None => label.bytes().all(|byte| byte.is_ascii_digit()),
+    }
 }
 
 fn is_label(label: &str) -> bool {
@@ -171,6 +176,9 @@ mod tests {
             "a b",
             "127.1",
             "0x7f.1",
+            "0x7f000001",
+            "a.0x",
+            "2130706433",
             "[::1]",
             "**",
             "a/b",

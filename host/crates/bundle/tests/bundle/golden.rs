@@ -22,14 +22,25 @@ fn what_is_packed_today_is_what_was_packed_then() {
 
 #[test]
 fn what_was_packed_then_is_read_today() {
-    let verified = UnverifiedBundle::parse(BUNDLE.to_vec()).unwrap().verify(&trust(), &host()).unwrap();
+    let verified = UnverifiedBundle::parse(BUNDLE.to_vec())
+        .unwrap()
+        .verify(&trust(), &host())
+        .unwrap();
     assert_eq!(verified.component(), COMPONENT);
-    assert_eq!(verified.digest(), venom_bundle::Digest::of(MANIFEST.trim_end().as_bytes()));
+    assert_eq!(
+        verified.digest(),
+        venom_bundle::Digest::of(MANIFEST.trim_end().as_bytes())
+    );
     assert_eq!(serde_json::to_string(verified.manifest()).unwrap(), MANIFEST.trim_end());
 }
 
 #[test]
 fn equal_inputs_are_equal_bytes() {
-    let bundle = || pack(&skill_toml(), COMPONENT, created()).unwrap().sign(&SigningKey::from_seed(&SEED)).to_bytes();
+    let bundle = || {
+        pack(&skill_toml(), COMPONENT, created())
+            .unwrap()
+            .sign(&SigningKey::from_seed(&SEED))
+            .to_bytes()
+    };
     assert_eq!(bundle(), bundle());
 }

@@ -22,7 +22,10 @@ fn the_pre_authentication_encoding_is_the_one_of_the_specification() {
     let encoded = pre_authentication_encoding("http://example.com/HelloWorld", b"hello world");
     assert_eq!(encoded, b"DSSEv1 29 http://example.com/HelloWorld 11 hello world");
     assert_eq!(pre_authentication_encoding("", b""), b"DSSEv1 0  0 ");
-    assert_eq!(pre_authentication_encoding("\u{e9}", b"\xff"), b"DSSEv1 2 \xc3\xa9 1 \xff");
+    assert_eq!(
+        pre_authentication_encoding("\u{e9}", b"\xff"),
+        b"DSSEv1 2 \xc3\xa9 1 \xff"
+    );
 }
 
 #[test]
@@ -35,29 +38,57 @@ fn envelopes_are_strict_json() {
         other => panic!("{text}: {other}"),
     };
     assert!(matches!(json(format!("{body},\"payload\":\"\"}}")), JsonError::DuplicateKey { key } if key == "payload"));
-    assert!(matches!(json(format!("{body},\"payl\\u006fad\":\"\"}}")), JsonError::DuplicateKey { key } if key == "payload"));
-    assert!(matches!(json(format!("{body},\"x\":{}", "[".repeat(50_000))), JsonError::TooDeep));
-    assert!(matches!(json(format!("{body},\"x\":9007199254740993}}")), JsonError::Number));
+    assert!(
+        matches!(json(format!("{body},\"payl\\u006fad\":\"\"}}")), JsonError::DuplicateKey { key } if key == "payload")
+    );
+    assert!(matches!(
+        json(format!("{body},\"x\":{}", "[".repeat(50_000))),
+        JsonError::TooDeep
+    ));
+    assert!(matches!(
+        json(format!("{body},\"x\":9007199254740993}}")),
+        JsonError::Number
+    ));
     assert!(matches!(json(format!("{good}x")), JsonError::Syntax(_)));
-    assert!(matches!(envelope_error(b"{\"payloadType\":\"\xc0\"}"), EnvelopeError::Json(JsonError::Utf8 { .. })));
+    assert!(matches!(
+        envelope_error(b"{\"payloadType\":\"\xc0\"}"),
+        EnvelopeError::Json(JsonError::Utf8 { .. })
+    ));
 }
 
 #[test]
 fn envelopes_have_the_fields_of_dsse_and_no_others() {
-    for text in ["[]", "null", "{}", r#"{"payload":"","signatures":[]}"#, r#"{"payloadType":"t","payload":"","signatures":{}}"#] {
-        assert!(matches!(envelope_error(text.as_bytes()), EnvelopeError::Fields(_)), "{text}");
+    for text in [
+        "[]",
+        "null",
+        "{}",
+        r#"{"payload":"","signatures":[]}"#,
+        r#"{"payloadType":"t","payload":"","signatures":{}}"#,
+    ] {
+        assert!(
+            matches!(envelope_error(text.as_bytes()), EnvelopeError::Fields(_)),
+            "{text}"
+        );
     }
-    let envelope = |payload: &str, signatures: &str| format!(r#"{{"payloadType":"t","payload":"{payload}","signatures":[{signatures}]}}"#);
+    let envelope = |payload: &str, signatures: &str| {
+        format!(r#"{{"payloadType":"t","payload":"{payload}","signatures":[{signatures}]}}"#)
+    };
     for payload in ["=", "QQ", "QR==", "Q Q=", "-_-_", "QQ==QQ=="] {
         let error = envelope_error(envelope(payload, "").as_bytes());
-        assert!(matches!(error, EnvelopeError::Base64 { field: "payload" }), "{payload}: {error}");
+        assert!(
+            matches!(error, EnvelopeError::Base64 { field: "payload" }),
+            "{payload}: {error}"
+        );
     }
     let error = envelope_error(envelope("", r#"{"sig":"%"}"#).as_bytes());
     assert!(matches!(error, EnvelopeError::Base64 { field: "sig" }));
     for length in [0, 63, 65] {
         let signature = format!(r#"{{"sig":"{}"}}"#, STANDARD.encode(vec![1; length]));
         let error = envelope_error(envelope("", &signature).as_bytes());
-        assert!(matches!(error, EnvelopeError::SignatureLength { length: it } if it == length), "{error}");
+        assert!(
+            matches!(error, EnvelopeError::SignatureLength { length: it } if it == length),
+            "{error}"
+        );
     }
     let error = envelope_error(envelope("", r#"{"sig":"","cert":""}"#).as_bytes());
     assert!(matches!(error, EnvelopeError::Fields(_)));
@@ -68,7 +99,10 @@ fn an_envelope_over_its_cap_is_refused_by_its_declared_size() {
     let exact = vec![b' '; MAX_ENVELOPE_BYTES];
     assert!(matches!(envelope_error(&exact), EnvelopeError::Json(_)));
     let error = UnverifiedBundle::parse(archive(&[exact.as_slice(), b" "].concat(), b"")).unwrap_err();
-    assert!(matches!(error, BundleError::Archive(ArchiveError::TooLarge { .. })), "{error}");
+    assert!(
+        matches!(error, BundleError::Archive(ArchiveError::TooLarge { .. })),
+        "{error}"
+    );
 }
 
 #[test]
@@ -78,11 +112,17 @@ fn files_are_read_from_disk_and_errors_name_them() {
     let error = UnverifiedBundle::read(&path).unwrap_err().to_string();
     assert!(error.contains("echo.venom"), "{error}");
     std::fs::write(&path, good().to_bytes()).unwrap();
-    assert_eq!(UnverifiedBundle::read(&path).unwrap().claimed().digest(), &good().digest());
+    assert_eq!(
+        UnverifiedBundle::read(&path).unwrap().claimed().digest(),
+        &good().digest()
+    );
     let error = UnverifiedBundle::read(directory.path()).unwrap_err();
     assert!(matches!(error, BundleError::Read { .. }), "{error}");
     for text in ["", "PK\u{3}\u{4}", "not a bundle at all"] {
         std::fs::write(&path, text.repeat(100)).unwrap();
-        assert!(matches!(UnverifiedBundle::read(&path), Err(BundleError::Archive(_))), "{text}");
+        assert!(
+            matches!(UnverifiedBundle::read(&path), Err(BundleError::Archive(_))),
+            "{text}"
+        );
     }
 }

@@ -5,10 +5,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use venom_bundle::{KeyError, PublicKey, SigningKey};
 
 /// The example keys of RFC 8410, section 10.
-const RFC_8410_PRIVATE: &str =
-    "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC\n-----END PRIVATE KEY-----\n";
-const RFC_8410_PUBLIC: &str =
-    "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=\n-----END PUBLIC KEY-----\n";
+const RFC_8410_PRIVATE: &str = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC\n-----END PRIVATE KEY-----\n";
+const RFC_8410_PUBLIC: &str = "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=\n-----END PUBLIC KEY-----\n";
 
 #[test]
 fn the_files_are_those_of_rfc_8410() {
@@ -28,8 +26,17 @@ fn a_public_key_is_read_in_each_of_its_forms() {
     }
     assert_eq!(key.id().digest(), &venom_bundle::Digest::of(&key.to_bytes()));
     assert_eq!(key.id().to_string().parse::<venom_bundle::KeyId>().unwrap(), key.id());
-    for bad in ["", "AAAA", "not base64", RFC_8410_PRIVATE, "-----BEGIN PUBLIC KEY-----\n-----END PUBLIC KEY-----"] {
-        assert!(matches!(PublicKey::parse(bad), Err(KeyError::NotPublic { .. })), "{bad}");
+    for bad in [
+        "",
+        "AAAA",
+        "not base64",
+        RFC_8410_PRIVATE,
+        "-----BEGIN PUBLIC KEY-----\n-----END PUBLIC KEY-----",
+    ] {
+        assert!(
+            matches!(PublicKey::parse(bad), Err(KeyError::NotPublic { .. })),
+            "{bad}"
+        );
     }
 }
 
@@ -65,7 +72,10 @@ fn small_order_and_non_canonical_keys_are_refused() {
     ];
     for bytes in keys {
         let error = PublicKey::from_bytes(&bytes).unwrap_err();
-        assert!(matches!(error, KeyError::Weak { .. } | KeyError::NotPublic { .. }), "{bytes:02x?}: {error}");
+        assert!(
+            matches!(error, KeyError::Weak { .. } | KeyError::NotPublic { .. }),
+            "{bytes:02x?}: {error}"
+        );
     }
     // Of larger order, but 2^255-19+3 where 3 is meant: a second name for one key.
     let twice = (2..19_u8).filter(|y| {
@@ -93,7 +103,10 @@ fn private_keys_are_created_for_their_owner_alone_and_never_overwritten() {
     assert_eq!(PublicKey::load(&public).unwrap(), key.public());
     assert!(matches!(key.public().save_new(&public), Err(KeyError::Exists { .. })));
     std::os::unix::fs::symlink(directory.path().join("elsewhere"), directory.path().join("link")).unwrap();
-    assert!(matches!(key.save_new(&directory.path().join("link")), Err(KeyError::Exists { .. })));
+    assert!(matches!(
+        key.save_new(&directory.path().join("link")),
+        Err(KeyError::Exists { .. })
+    ));
 }
 
 #[test]
@@ -104,8 +117,14 @@ fn a_private_key_that_others_can_read_is_refused_with_the_cure() {
     for mode in [0o640, 0o604, 0o660, 0o644, 0o610] {
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
         let error = SigningKey::load(&path).unwrap_err();
-        assert!(matches!(error, KeyError::Exposed { mode: it, .. } if it == mode), "{mode:o}");
-        assert!(error.to_string().contains(&format!("chmod 600 {}", path.display())), "{error}");
+        assert!(
+            matches!(error, KeyError::Exposed { mode: it, .. } if it == mode),
+            "{mode:o}"
+        );
+        assert!(
+            error.to_string().contains(&format!("chmod 600 {}", path.display())),
+            "{error}"
+        );
     }
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o400)).unwrap();
     SigningKey::load(&path).unwrap();
@@ -115,7 +134,10 @@ fn a_private_key_that_others_can_read_is_refused_with_the_cure() {
 fn files_that_are_no_keys_are_named() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("some.key");
-    assert!(matches!(SigningKey::load(&path), Err(KeyError::File { action: "read", .. })));
+    assert!(matches!(
+        SigningKey::load(&path),
+        Err(KeyError::File { action: "read", .. })
+    ));
     let write = |text: &str| {
         std::fs::write(&path, text).unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
@@ -123,13 +145,19 @@ fn files_that_are_no_keys_are_named() {
     for text in ["", "hello", RFC_8410_PUBLIC] {
         write(text);
         let error = SigningKey::load(&path).unwrap_err();
-        assert!(matches!(&error, KeyError::NotPrivate { what } if what.ends_with("some.key")), "{error}");
+        assert!(
+            matches!(&error, KeyError::NotPrivate { what } if what.ends_with("some.key")),
+            "{error}"
+        );
     }
     write(&"x".repeat(20_000));
     assert!(matches!(SigningKey::load(&path), Err(KeyError::File { .. })));
     write(RFC_8410_PRIVATE);
     let error = PublicKey::load(&path).unwrap_err();
-    assert!(matches!(&error, KeyError::NotPublic { what } if what.ends_with("some.key")), "{error}");
+    assert!(
+        matches!(&error, KeyError::NotPublic { what } if what.ends_with("some.key")),
+        "{error}"
+    );
 }
 
 #[test]

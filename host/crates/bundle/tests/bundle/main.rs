@@ -1,5 +1,12 @@
 //! The bundle crate from outside: what a publisher writes, what an attacker changes, what a host lets through.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "all of this is test code, where a panic is a failed test"
+)]
+
 mod golden;
 mod hostile;
 mod keys;

@@ -50,12 +50,19 @@ fn apply(bytes: &mut Vec<u8>, change: Change) {
 }
 
 fn runner(seed: u64) -> TestRunner {
-    TestRunner::new(Config { cases: 3_000, rng_seed: RngSeed::Fixed(seed), failure_persistence: None, ..Config::default() })
+    TestRunner::new(Config {
+        cases: 3_000,
+        rng_seed: RngSeed::Fixed(seed),
+        failure_persistence: None,
+        ..Config::default()
+    })
 }
 
 /// Whether a bundle is decoded; if it also verifies, it must be the good one in all that counts.
 fn decode(bytes: Vec<u8>) -> Result<bool, TestCaseError> {
-    let Ok(bundle) = UnverifiedBundle::parse(bytes) else { return Ok(false) };
+    let Ok(bundle) = UnverifiedBundle::parse(bytes) else {
+        return Ok(false);
+    };
     let claimed = bundle.claimed();
     if let Ok(verified) = bundle.verify(&trust(), &host()) {
         prop_assert_eq!(verified.digest(), good().digest());
@@ -89,5 +96,9 @@ fn envelopes_changed_at_random_are_refused_or_the_same() {
         Ok(())
     });
     result.unwrap();
-    assert!(decoded.get() > 100, "only {} of the changed envelopes got past decoding: the test tests too little", decoded.get());
+    assert!(
+        decoded.get() > 100,
+        "only {} of the changed envelopes got past decoding: the test tests too little",
+        decoded.get()
+    );
 }

@@ -31,12 +31,25 @@ fn a_whole_policy_is_read() {
     "#;
     let policy = Policy::parse(text).unwrap();
     let skill = &policy.skills["ShellSkill"];
-    assert_eq!((skill.fs[0].access, skill.fs[0].quota.unwrap().as_u64()), (Access::Rw, 10 << 20));
+    assert_eq!(
+        (skill.fs[0].access, skill.fs[0].quota.unwrap().as_u64()),
+        (Access::Rw, 10 << 20)
+    );
     let command = &skill.commands[0];
-    assert_eq!((command.confinement, command.timeout.as_secs(), command.network), (Confinement::BestEffort, 30, false));
-    assert_eq!((command.output.as_u64(), command.file_size.as_u64()), (256 << 10, 64 << 20));
+    assert_eq!(
+        (command.confinement, command.timeout.as_secs(), command.network),
+        (Confinement::BestEffort, 30, false)
+    );
+    assert_eq!(
+        (command.output.as_u64(), command.file_size.as_u64()),
+        (256 << 10, 64 << 20)
+    );
     assert_eq!(policy.defaults.wall.unwrap().as_secs(), 30);
-    assert_eq!(Policy::parse(&toml::to_string(&policy).unwrap()).unwrap(), policy, "writing and reading it changes it");
+    assert_eq!(
+        Policy::parse(&toml::to_string(&policy).unwrap()).unwrap(),
+        policy,
+        "writing and reading it changes it"
+    );
 }
 
 #[test]
@@ -56,7 +69,10 @@ fn the_key_at_fault_is_named() {
         ("commands=[{name='ls',path='bin/ls'}]", "commands[0].path"),
         ("commands=[{name='ls',args=['-l','<file>']}]", "commands[0].args[1]"),
         ("commands=[{name='ls',directory='/work'}]", "commands[0].directory"),
-        ("commands=[{name='ls',directory='/workshop'}]\nfs=[{host='/srv',guest='/work'}]", "commands[0].directory"),
+        (
+            "commands=[{name='ls',directory='/workshop'}]\nfs=[{host='/srv',guest='/work'}]",
+            "commands[0].directory",
+        ),
         ("commands=[{name='ls',env=['A=B']}]", "commands[0].env[0]"),
         ("commands=[{name='ls',timeout='0s'}]", "commands[0].timeout"),
         ("commands=[{name='ls',output=0}]", "commands[0].output"),
@@ -87,7 +103,9 @@ fn the_key_at_fault_is_named() {
         ("budgets={memory=0}", "budgets.memory"),
     ] {
         let error = Policy::parse(&format!("[skills.EchoSkill]\n{skill}")).unwrap_err();
-        let PolicyError::Invalid(invalid) = &error else { panic!("{skill}\n{error}") };
+        let PolicyError::Invalid(invalid) = &error else {
+            panic!("{skill}\n{error}")
+        };
         assert_eq!(invalid.key, format!("skills.EchoSkill.{key}"), "{skill}");
         assert!(error.to_string().contains(&invalid.key));
     }
@@ -103,8 +121,14 @@ fn the_key_at_fault_is_named() {
 fn unknown_keys_and_wrong_types_are_refused_with_their_line() {
     for (text, expected) in [
         ("[skills.EchoSkill]\nnett=[]", "unknown field `nett`"),
-        ("[skills.EchoSkill]\nfs=[{host='/a',guest='/b',acces='rw'}]", "unknown field `acces`"),
-        ("[skills.EchoSkill]\nfs=[{host='/a',guest='/b',access='write'}]", "unknown variant `write`"),
+        (
+            "[skills.EchoSkill]\nfs=[{host='/a',guest='/b',acces='rw'}]",
+            "unknown field `acces`",
+        ),
+        (
+            "[skills.EchoSkill]\nfs=[{host='/a',guest='/b',access='write'}]",
+            "unknown variant `write`",
+        ),
         ("[skill.EchoSkill]", "unknown field `skill`"),
         ("[skills.EchoSkill]\nbudgets={memory='lots'}", "line 2"),
         ("[defaults]\nwall='soon'", "no duration"),
@@ -118,9 +142,19 @@ fn unknown_keys_and_wrong_types_are_refused_with_their_line() {
 
 #[test]
 fn a_missing_file_is_named_and_a_present_one_is_read() {
-    let error = Policy::load(Path::new("/nonexistent/policy.toml")).unwrap_err().to_string();
+    let error = Policy::load(Path::new("/nonexistent/policy.toml"))
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("/nonexistent/policy.toml"), "{error}");
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), "[skills.EchoSkill]\ncache={quota=5}").unwrap();
-    assert_eq!(Policy::load(file.path()).unwrap().skills["EchoSkill"].cache.as_ref().unwrap().quota.as_u64(), 5);
+    assert_eq!(
+        Policy::load(file.path()).unwrap().skills["EchoSkill"]
+            .cache
+            .as_ref()
+            .unwrap()
+            .quota
+            .as_u64(),
+        5
+    );
 }

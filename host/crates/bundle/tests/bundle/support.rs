@@ -6,8 +6,8 @@ use ed25519_dalek::Signer as _;
 use semver::Version;
 use serde_json::{Value, json};
 use venom_bundle::{
-    Digest, PAYLOAD_TYPE, SignedBundle, SigningKey, SkillToml, Trust, UnverifiedBundle, VerifiedBundle, VerifyError, pack,
-    pre_authentication_encoding,
+    Digest, PAYLOAD_TYPE, SignedBundle, SigningKey, SkillToml, Trust, UnverifiedBundle, VerifiedBundle, VerifyError,
+    pack, pre_authentication_encoding,
 };
 use venom_protocol::Timestamp;
 
@@ -31,8 +31,10 @@ pub(crate) fn component_with(imports: &str) -> Vec<u8> {
 }
 
 pub(crate) fn skill_toml() -> SkillToml {
-    SkillToml::parse("name='EchoSkill'\nversion='1.2.3'\nsummary='says it again'\nhost='>=0.1, <2'\n[budgets]\nmemory=100_000_001")
-        .unwrap()
+    SkillToml::parse(
+        "name='EchoSkill'\nversion='1.2.3'\nsummary='says it again'\nhost='>=0.1, <2'\n[budgets]\nmemory=100_000_001",
+    )
+    .unwrap()
 }
 
 pub(crate) fn created() -> Timestamp {
@@ -40,7 +42,9 @@ pub(crate) fn created() -> Timestamp {
 }
 
 pub(crate) fn good() -> SignedBundle {
-    pack(&skill_toml(), &component(), created()).unwrap().sign(&SigningKey::from_seed(&SEED))
+    pack(&skill_toml(), &component(), created())
+        .unwrap()
+        .sign(&SigningKey::from_seed(&SEED))
 }
 
 pub(crate) fn trust() -> Trust {

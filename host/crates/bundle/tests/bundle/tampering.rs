@@ -15,7 +15,12 @@ fn every_single_bit_of_a_bundle_matters() {
     for bit in 0..good.len() * 8 {
         let mut flipped = good.clone();
         flipped[bit / 8] ^= 1 << (bit % 8);
-        assert!(!accepted(&flipped), "bit {} of byte {} may be flipped", bit % 8, bit / 8);
+        assert!(
+            !accepted(&flipped),
+            "bit {} of byte {} may be flipped",
+            bit % 8,
+            bit / 8
+        );
     }
 }
 
@@ -26,14 +31,22 @@ fn every_bit_of_the_signature_itself_matters() {
 
     let (bytes, component) = (good().to_bytes(), crate::support::component());
     let envelope: serde_json::Value = serde_json::from_slice(&envelope_of(&bytes)).unwrap();
-    let signature = STANDARD.decode(envelope["signatures"][0]["sig"].as_str().unwrap()).unwrap();
+    let signature = STANDARD
+        .decode(envelope["signatures"][0]["sig"].as_str().unwrap())
+        .unwrap();
     assert_eq!(signature.len(), 64);
     for bit in 0..64 * 8 {
         let mut flipped = signature.clone();
         flipped[bit / 8] ^= 1 << (bit % 8);
         let mut envelope = envelope.clone();
         envelope["signatures"][0]["sig"] = STANDARD.encode(flipped).into();
-        assert!(!accepted(&crate::support::archive(envelope.to_string().as_bytes(), &component)), "bit {bit}");
+        assert!(
+            !accepted(&crate::support::archive(envelope.to_string().as_bytes(), &component)),
+            "bit {bit}"
+        );
     }
-    assert!(accepted(&crate::support::archive(envelope.to_string().as_bytes(), &component)));
+    assert!(accepted(&crate::support::archive(
+        envelope.to_string().as_bytes(),
+        &component
+    )));
 }

@@ -8,9 +8,12 @@ use venom_bundle::{
 };
 
 use crate::support::{
-    SEED, archive, component, component_with, created, envelope, good, host, key, manifest, signature, signed, skill_toml, trust,
-    verify,
+    SEED, archive, component, component_with, created, envelope, good, host, key, manifest, signature, signed,
+    skill_toml, trust, verify,
 };
+
+/// Whether an error is the expected one.
+type Is<E> = fn(&E) -> bool;
 
 fn with(change: impl FnOnce(&mut Value)) -> Vec<u8> {
     let mut manifest = manifest();
@@ -53,14 +56,20 @@ fn the_hand_made_bundle_of_these_tests_is_good_too() {
 
 #[test]
 fn unsigned_bundles_and_unknown_signers_are_refused() {
-    let unsigned = pack(&skill_toml(), &component(), created()).unwrap().without_signature().to_bytes();
+    let unsigned = pack(&skill_toml(), &component(), created())
+        .unwrap()
+        .without_signature()
+        .to_bytes();
     assert!(matches!(verify(unsigned), Err(VerifyError::Unsigned)));
     let error = verify_with(good().to_bytes(), &Trust::single("other", &key(9).public())).unwrap_err();
     assert!(matches!(error, VerifyError::UnknownSigner { .. }));
     let named = SigningKey::from_seed(&SEED).public().id().short();
     assert!(error.to_string().contains(&named), "{error}");
     let nobody = Trust::parse("").unwrap();
-    assert!(matches!(verify_with(good().to_bytes(), &nobody), Err(VerifyError::UnknownSigner { .. })));
+    assert!(matches!(
+        verify_with(good().to_bytes(), &nobody),
+        Err(VerifyError::UnknownSigner { .. })
+    ));
 }
 
 #[test]
@@ -70,12 +79,32 @@ fn one_key_counts_once_however_often_and_under_whatever_id_it_signs() {
     let payload = manifest().to_string();
     let mine = |id: &str| signature([1; 32], id, PAYLOAD_TYPE, payload.as_bytes());
     let (id, other) = (first.public().id().to_string(), second.public().id().to_string());
-    let doubled = envelope(PAYLOAD_TYPE, payload.as_bytes(), vec![mine(""), mine(&id), mine(&other), mine("x")]);
+    let doubled = envelope(
+        PAYLOAD_TYPE,
+        payload.as_bytes(),
+        vec![mine(""), mine(&id), mine(&other), mine("x")],
+    );
     let error = verify_with(archive(&doubled, &component()), &trust).unwrap_err();
-    assert!(matches!(error, VerifyError::TooFewKeys { found: 1, needed: 2, .. }), "{error}");
+    assert!(
+        matches!(
+            error,
+            VerifyError::TooFewKeys {
+                found: 1,
+                needed: 2,
+                ..
+            }
+        ),
+        "{error}"
+    );
     let both = vec![mine(""), signature([2; 32], "", PAYLOAD_TYPE, payload.as_bytes())];
     let both = envelope(PAYLOAD_TYPE, payload.as_bytes(), both);
-    assert_eq!(verify_with(archive(&both, &component()), &trust).unwrap().signers().len(), 2);
+    assert_eq!(
+        verify_with(archive(&both, &component()), &trust)
+            .unwrap()
+            .signers()
+            .len(),
+        2
+    );
 }
 
 #[test]
@@ -83,7 +112,10 @@ fn signing_again_adds_a_signer_and_signing_twice_does_not() {
     let trust = trusting(&[&key(1), &key(2)], "*", 2, &[]);
     let mut bundle = pack(&skill_toml(), &component(), created()).unwrap().sign(&key(1));
     bundle.add_signature(&key(1));
-    assert!(matches!(verify_with(bundle.to_bytes(), &trust), Err(VerifyError::TooFewKeys { found: 1, .. })));
+    assert!(matches!(
+        verify_with(bundle.to_bytes(), &trust),
+        Err(VerifyError::TooFewKeys { found: 1, .. })
+    ));
     let reopened = UnverifiedBundle::parse(bundle.to_bytes()).unwrap();
     assert_eq!(reopened.claimed().key_ids(), [key(1).public().id().to_string()]);
     let mut bundle = venom_bundle::SignedBundle::reopen(reopened);
@@ -100,9 +132,15 @@ fn a_revoked_key_signs_nothing() {
     let error = verify_with(bundle.to_bytes(), &one).unwrap_err();
     assert!(matches!(error, VerifyError::RevokedKey { key, .. } if key == first.public().id()));
     bundle.add_signature(&second);
-    assert_eq!(verify_with(bundle.to_bytes(), &one).unwrap().signers(), [second.public().id()]);
+    assert_eq!(
+        verify_with(bundle.to_bytes(), &one).unwrap().signers(),
+        [second.public().id()]
+    );
     let two = trusting(&[&first, &second], "*", 2, &revoked);
-    assert!(matches!(verify_with(bundle.to_bytes(), &two), Err(VerifyError::RevokedKey { .. })));
+    assert!(matches!(
+        verify_with(bundle.to_bytes(), &two),
+        Err(VerifyError::RevokedKey { .. })
+    ));
 }
 
 #[test]
@@ -112,9 +150,15 @@ fn a_document_of_another_kind_is_not_a_bundle_though_the_key_is_the_same() {
         let signature = signature(SEED, "", release, payload.as_bytes());
         let honest = envelope(release, payload.as_bytes(), vec![signature.clone()]);
         let error = verify(archive(&honest, &component())).unwrap_err();
-        assert!(matches!(&error, VerifyError::WrongType { found } if found == release), "{error}");
+        assert!(
+            matches!(&error, VerifyError::WrongType { found } if found == release),
+            "{error}"
+        );
         let relabelled = envelope(PAYLOAD_TYPE, payload.as_bytes(), vec![signature]);
-        assert!(matches!(verify(archive(&relabelled, &component())), Err(VerifyError::UnknownSigner { .. })));
+        assert!(matches!(
+            verify(archive(&relabelled, &component())),
+            Err(VerifyError::UnknownSigner { .. })
+        ));
     }
 }
 
@@ -127,7 +171,10 @@ fn seventeen_signatures_are_refused_and_sixteen_are_not() {
     };
     verify(many(16)).unwrap();
     let error = UnverifiedBundle::parse(many(17)).unwrap_err();
-    assert!(matches!(error, venom_bundle::BundleError::Envelope(EnvelopeError::TooManySignatures { count: 17 })));
+    assert!(matches!(
+        error,
+        venom_bundle::BundleError::Envelope(EnvelopeError::TooManySignatures { count: 17 })
+    ));
 }
 
 #[test]
@@ -140,14 +187,20 @@ fn the_component_must_be_the_signed_one_to_the_byte() {
     }
     let mut other = component.clone();
     *other.last_mut().unwrap() ^= 1;
-    assert!(matches!(verify(signed(payload.as_bytes(), &other)), Err(VerifyError::ComponentDigest { .. })));
+    assert!(matches!(
+        verify(signed(payload.as_bytes(), &other)),
+        Err(VerifyError::ComponentDigest { .. })
+    ));
 }
 
 #[test]
 fn publishers_keep_to_their_prefix_and_the_longest_decides() {
     let acme = trusting(&[&SigningKey::from_seed(&SEED)], "Acme", 1, &[]);
     let error = verify_with(good().to_bytes(), &acme).unwrap_err();
-    assert!(error.to_string().contains("`acme`") && error.to_string().contains("Acme"), "{error}");
+    assert!(
+        error.to_string().contains("`acme`") && error.to_string().contains("Acme"),
+        "{error}"
+    );
     assert!(matches!(error, VerifyError::OutsidePrefix { .. }));
 
     let publisher = |name: &str, prefix: &str, seed: u8, http: &str| {
@@ -157,10 +210,16 @@ fn publishers_keep_to_their_prefix_and_the_longest_decides() {
     let text = publisher("any", "*", 1, "any.example") + &publisher("echo", "Echo", 2, "echo.example");
     let mut bundle = pack(&skill_toml(), &component(), created()).unwrap().sign(&key(1));
     let trust = Trust::parse(&text).unwrap();
-    assert_eq!(verify_with(bundle.to_bytes(), &trust).unwrap().ceiling().http, ["any.example"]);
+    assert_eq!(
+        verify_with(bundle.to_bytes(), &trust).unwrap().ceiling().http,
+        ["any.example"]
+    );
     bundle.add_signature(&key(2));
     let verified = verify_with(bundle.to_bytes(), &trust).unwrap();
-    assert_eq!((verified.publisher(), verified.ceiling().http.as_slice()), ("echo", &["echo.example".to_owned()][..]));
+    assert_eq!(
+        (verified.publisher(), verified.ceiling().http.as_slice()),
+        ("echo", &["echo.example".to_owned()][..])
+    );
 }
 
 #[test]
@@ -184,7 +243,11 @@ fn a_revoked_bundle_is_refused_by_its_digest() {
 
 #[test]
 fn the_host_must_be_in_range_and_a_prerelease_counts_as_its_version() {
-    let on = |version: &str| UnverifiedBundle::parse(good().to_bytes()).unwrap().verify(&trust(), &version.parse().unwrap());
+    let on = |version: &str| {
+        UnverifiedBundle::parse(good().to_bytes())
+            .unwrap()
+            .verify(&trust(), &version.parse().unwrap())
+    };
     for good in ["0.1.0", "1.9.9", "0.1.0-dev+abc"] {
         on(good).unwrap();
     }
@@ -200,40 +263,84 @@ fn manifests_that_are_none_are_refused_though_they_are_signed() {
     let nested = format!("{body},\"x\":{}{}}}", "[".repeat(16), "]".repeat(16));
     for (name, payload) in [
         ("duplicate key", format!("{body},\"name\":\"ShellSkill\"}}")),
-        ("duplicate key below", payload.replace("\"size\":", "\"size\":1,\"size\":")),
+        (
+            "duplicate key below",
+            payload.replace("\"size\":", "\"size\":1,\"size\":"),
+        ),
         ("deep nesting", nested),
         ("large number", format!("{body},\"x\":9007199254740993}}")),
         ("trailing bytes", format!("{payload} {{}}")),
         ("empty", String::new()),
     ] {
         let error = verify(signed(payload.as_bytes(), &component())).unwrap_err();
-        assert!(matches!(error, VerifyError::Manifest(ManifestError::Json(_))), "{name}: {error}");
+        assert!(
+            matches!(error, VerifyError::Manifest(ManifestError::Json(_))),
+            "{name}: {error}"
+        );
     }
     let invalid = [body.as_bytes(), b",\"x\":\"\xff\"}"].concat();
     let error = verify(signed(&invalid, &component())).unwrap_err();
-    assert!(matches!(error, VerifyError::Manifest(ManifestError::Json(JsonError::Utf8 { .. }))));
+    assert!(matches!(
+        error,
+        VerifyError::Manifest(ManifestError::Json(JsonError::Utf8 { .. }))
+    ));
 }
 
 #[test]
 fn manifests_with_wrong_fields_are_refused() {
     let fields = |error: &ManifestError| matches!(error, ManifestError::Fields(_));
-    let cases: [(&str, Vec<u8>, fn(&ManifestError) -> bool); 9] = [
+    let cases: [(&str, Vec<u8>, Is<ManifestError>); 9] = [
         ("unknown field", with(|it| it["nonsense"] = json!(1)), fields),
-        ("missing field", with(|it| drop(it.as_object_mut().unwrap().remove("world"))), fields),
-        ("unknown capability", with(|it| it["capabilities"] = json!({"root": true})), fields),
-        ("bad digest", with(|it| it["component"]["sha256"] = json!("abc")), fields),
-        ("newer format", with(|it| (it["format"], it["new"]) = (json!(2), json!(1))), |it| matches!(it, ManifestError::Format { found: 2 })),
-        ("bad name", with(|it| it["name"] = json!("../Echo")), |it| matches!(it, ManifestError::Name(_))),
-        ("wrong world", with(|it| it["world"] = json!("venom:skill/skill@9.0.0")), |it| matches!(it, ManifestError::World { .. })),
-        ("long summary", with(|it| it["summary"] = json!("x".repeat(281))), |it| matches!(it, ManifestError::Summary)),
-        ("bad pattern", with(|it| it["capabilities"] = json!({"dns": ["a.*"]})), |it| matches!(it, ManifestError::Request(_))),
+        (
+            "missing field",
+            with(|it| drop(it.as_object_mut().unwrap().remove("world"))),
+            fields,
+        ),
+        (
+            "unknown capability",
+            with(|it| it["capabilities"] = json!({"root": true})),
+            fields,
+        ),
+        (
+            "bad digest",
+            with(|it| it["component"]["sha256"] = json!("abc")),
+            fields,
+        ),
+        (
+            "newer format",
+            with(|it| (it["format"], it["new"]) = (json!(2), json!(1))),
+            |it| matches!(it, ManifestError::Format { found: 2 }),
+        ),
+        ("bad name", with(|it| it["name"] = json!("../Echo")), |it| {
+            matches!(it, ManifestError::Name(_))
+        }),
+        (
+            "wrong world",
+            with(|it| it["world"] = json!("venom:skill/skill@9.0.0")),
+            |it| matches!(it, ManifestError::World { .. }),
+        ),
+        (
+            "long summary",
+            with(|it| it["summary"] = json!("x".repeat(281))),
+            |it| matches!(it, ManifestError::Summary),
+        ),
+        (
+            "bad pattern",
+            with(|it| it["capabilities"] = json!({"dns": ["a.*"]})),
+            |it| matches!(it, ManifestError::Request(_)),
+        ),
     ];
     for (name, bytes, expected) in cases {
-        let Err(VerifyError::Manifest(error)) = verify(bytes) else { panic!("{name}") };
+        let Err(VerifyError::Manifest(error)) = verify(bytes) else {
+            panic!("{name}")
+        };
         assert!(expected(&error), "{name}: {error}");
     }
     let huge = with(|it| it["component"]["size"] = json!(64 * 1024 * 1024 + 1));
-    assert!(matches!(verify(huge), Err(VerifyError::Manifest(ManifestError::ComponentSize { .. }))));
+    assert!(matches!(
+        verify(huge),
+        Err(VerifyError::Manifest(ManifestError::ComponentSize { .. }))
+    ));
 }
 
 #[test]
@@ -245,16 +352,28 @@ fn signed_components_that_are_no_skills_are_refused() {
     };
     bundle(&component()).unwrap();
     let import = |name: &str| component_with(&format!("(import \"{name}\" (instance))"));
-    let cases: [(Vec<u8>, fn(&ShapeError) -> bool); 6] = [
-        (wat::parse_str("(module)").unwrap(), |it| matches!(it, ShapeError::CoreModule)),
-        (b"\x7fELF\x02\x01\x01\0".to_vec(), |it| matches!(it, ShapeError::Precompiled)),
+    let cases: [(Vec<u8>, Is<ShapeError>); 6] = [
+        (wat::parse_str("(module)").unwrap(), |it| {
+            matches!(it, ShapeError::CoreModule)
+        }),
+        (b"\x7fELF\x02\x01\x01\0".to_vec(), |it| {
+            matches!(it, ShapeError::Precompiled)
+        }),
         (b"#!/bin/sh".to_vec(), |it| matches!(it, ShapeError::NotWasm)),
-        (wat::parse_str("(component)").unwrap(), |it| matches!(it, ShapeError::MissingApi)),
-        (import("wasi:cli/run@0.3.0"), |it| matches!(it, ShapeError::Wasi03 { .. })),
-        (import("wasi:keyvalue/store@0.2.0"), |it| matches!(it, ShapeError::UndeclaredImports { .. })),
+        (wat::parse_str("(component)").unwrap(), |it| {
+            matches!(it, ShapeError::MissingApi)
+        }),
+        (import("wasi:cli/run@0.3.0"), |it| {
+            matches!(it, ShapeError::Wasi03 { .. })
+        }),
+        (import("wasi:keyvalue/store@0.2.0"), |it| {
+            matches!(it, ShapeError::UndeclaredImports { .. })
+        }),
     ];
     for (component, expected) in cases {
-        let Err(VerifyError::Shape(error)) = bundle(&component) else { panic!() };
+        let Err(VerifyError::Shape(error)) = bundle(&component) else {
+            panic!()
+        };
         assert!(expected(&error), "{error}");
     }
 }
@@ -269,17 +388,35 @@ fn checks_run_in_one_order() {
     manifest["component"]["size"] = json!(1);
     let broken = |manifest: &Value| signed(manifest.to_string().as_bytes(), &wat::parse_str("(component)").unwrap());
     let outside = trusting(&[&signer], "Echo", 1, &[]);
-    assert!(matches!(verify_with(broken(&manifest), &outside), Err(VerifyError::OutsidePrefix { .. })));
+    assert!(matches!(
+        verify_with(broken(&manifest), &outside),
+        Err(VerifyError::OutsidePrefix { .. })
+    ));
     let digest = Digest::of(manifest.to_string().as_bytes()).to_string();
     let revoking = trusting(&[&signer], "Other", 1, &[digest]);
-    assert!(matches!(verify_with(broken(&manifest), &revoking), Err(VerifyError::RevokedBundle { .. })));
-    assert!(matches!(verify(broken(&manifest)), Err(VerifyError::HostVersion { .. })));
+    assert!(matches!(
+        verify_with(broken(&manifest), &revoking),
+        Err(VerifyError::RevokedBundle { .. })
+    ));
+    assert!(matches!(
+        verify(broken(&manifest)),
+        Err(VerifyError::HostVersion { .. })
+    ));
     manifest["host"] = json!("*");
-    assert!(matches!(verify(broken(&manifest)), Err(VerifyError::ComponentSize { .. })));
+    assert!(matches!(
+        verify(broken(&manifest)),
+        Err(VerifyError::ComponentSize { .. })
+    ));
     manifest["component"]["size"] = json!(wat::parse_str("(component)").unwrap().len());
-    assert!(matches!(verify(broken(&manifest)), Err(VerifyError::ComponentDigest { .. })));
+    assert!(matches!(
+        verify(broken(&manifest)),
+        Err(VerifyError::ComponentDigest { .. })
+    ));
     manifest["component"]["sha256"] = json!(Digest::of(&wat::parse_str("(component)").unwrap()).to_string());
-    assert!(matches!(verify(broken(&manifest)), Err(VerifyError::Shape(ShapeError::MissingApi))));
+    assert!(matches!(
+        verify(broken(&manifest)),
+        Err(VerifyError::Shape(ShapeError::MissingApi))
+    ));
 }
 
 #[test]
