@@ -32,6 +32,9 @@ pub enum RuntimeError {
         /// What is wrong and what to do.
         problem: String,
     },
+    /// The HTTP client could not be built.
+    #[error("the HTTP client could not be built: {0}")]
+    Http(String),
     /// The epoch thread could not be started.
     #[error("the epoch thread could not be started")]
     Ticker(#[source] std::io::Error),

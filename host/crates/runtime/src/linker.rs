@@ -63,6 +63,7 @@ pub(crate) fn build(engine: &Engine) -> Result<Linker<CallState>> {
     link_io(&mut linker)?;
     link_stock(&mut linker)?;
     link_guarded(&mut linker)?;
+    wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
     Ok(linker)
 }
 

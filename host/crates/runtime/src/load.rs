@@ -54,12 +54,9 @@ pub(crate) fn load(
         skill: skill.to_owned(),
         problem,
     })?;
-    let denied = &inner.settings.denied_addresses;
-    let rights = Rights::prepare(skill, grants, backends, &inner.quotas, denied).map_err(|problems| {
-        LoadError::Grants {
-            skill: skill.to_owned(),
-            problems,
-        }
+    let rights = Rights::prepare(skill, grants, backends, &inner.ground()).map_err(|problems| LoadError::Grants {
+        skill: skill.to_owned(),
+        problems,
     })?;
     Ok(Skill::new(Loaded {
         runtime: Arc::clone(inner),
@@ -127,7 +124,8 @@ fn describe_it(
         skill: skill.to_owned(),
         problem,
     };
-    let rights = Rights::none(skill, budgets.clone(), backends).map_err(|problems| LoadError::Grants {
+    let rights = Rights::none(skill, budgets.clone(), backends, &runtime.inner.ground());
+    let rights = rights.map_err(|problems| LoadError::Grants {
         skill: skill.to_owned(),
         problems,
     })?;

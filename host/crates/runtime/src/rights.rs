@@ -11,6 +11,7 @@ use crate::capability::command::CommandGrants;
 use crate::capability::fs::{Directories, Directory, Quotas};
 use crate::capability::net::AddressPolicy;
 use crate::capability::GrantError;
+use crate::capability::http::{HttpClient, HttpPolicy};
 use crate::{Backends, CacheNamespace};
 
 /// What a skill may do, ready to use.
@@ -21,6 +22,7 @@ pub(crate) struct Rights {
     pub(crate) directories: Directories,
     pub(crate) commands: CommandGrants,
     pub(crate) addresses: Arc<AddressPolicy>,
+    pub(crate) http: Arc<HttpPolicy>,
     pub(crate) cache: Option<CacheShare>,
     pub(crate) backends: Backends,
 }
@@ -31,19 +33,26 @@ pub(crate) struct CacheShare {
     pub(crate) max_ttl: Duration,
 }
 
+/// What all skills of a runtime share.
+pub(crate) struct Ground<'a> {
+    pub(crate) quotas: &'a Quotas,
+    pub(crate) http: &'a HttpClient,
+    /// Never reached unless a grant names exactly them.
+    pub(crate) denied: &'a [SocketAddr],
+}
+
 impl Rights {
     /// Opens and resolves everything granted; all problems at once.
     pub(crate) fn prepare(
         skill: &str,
         grants: Grants,
         backends: &Backends,
-        quotas: &Quotas,
-        denied: &[SocketAddr],
+        ground: &Ground<'_>,
     ) -> Result<Self, Vec<GrantError>> {
         let mut problems = Vec::new();
         let mut directories = Vec::new();
         for grant in &grants.fs {
-            match Directory::open(grant, quotas) {
+            match Directory::open(grant, ground.quotas) {
                 Ok(directory) => directories.push(directory),
                 Err(problem) => {
                     problems.push(GrantError::new("fs", &grant.host.display().to_string(), problem));
@@ -51,8 +60,12 @@ impl Rights {
             }
         }
         let commands = keep(CommandGrants::resolve(skill, &grants.commands, &grants.fs), &mut problems);
-        let addresses = keep(AddressPolicy::new(skill, &grants, denied), &mut problems);
-        let (Some(commands), Some(addresses), true) = (commands, addresses, problems.is_empty()) else {
+        let addresses = keep(AddressPolicy::new(skill, &grants, ground.denied), &mut problems);
+        let client = ground.http.clone();
+        let environment = |key: &str| std::env::var(key).ok();
+        let http = keep(HttpPolicy::new(skill, &grants, ground.denied, client, &environment), &mut problems);
+        let (Some(commands), Some(addresses), Some(http), true) = (commands, addresses, http, problems.is_empty())
+        else {
             return Err(problems);
         };
         Ok(Self {
@@ -61,6 +74,7 @@ impl Rights {
             directories,
             commands,
             addresses: Arc::new(addresses),
+            http: Arc::new(http),
             cache: cache_share(skill, &grants),
             backends: backends.clone(),
             grants,
@@ -68,12 +82,17 @@ impl Rights {
     }
 
     /// No rights at all, for `describe`; the budgets still hold.
-    pub(crate) fn none(skill: &str, budgets: Budgets, backends: &Backends) -> Result<Self, Vec<GrantError>> {
+    pub(crate) fn none(
+        skill: &str,
+        budgets: Budgets,
+        backends: &Backends,
+        ground: &Ground<'_>,
+    ) -> Result<Self, Vec<GrantError>> {
         let grants = Grants {
             budgets,
             ..Grants::default()
         };
-        Self::prepare(skill, grants, backends, &Quotas::default(), &[])
+        Self::prepare(skill, grants, backends, ground)
     }
 
     pub(crate) fn budgets(&self) -> &Budgets {

@@ -10,8 +10,10 @@ use wasmtime::Engine;
 use wasmtime::component::{Component, Linker};
 
 use crate::capability::fs::Quotas;
+use crate::capability::http::HttpClient;
 use crate::compiled::CompiledCache;
 use crate::error::EngineFailure;
+use crate::rights::Ground;
 use crate::state::CallState;
 use crate::ticker::Ticker;
 use crate::{Backends, LoadError, RuntimeError, RuntimeSettings, Skill, engine, linker, load};
@@ -28,7 +30,8 @@ pub(crate) struct Inner {
     pub(crate) linker: Linker<CallState>,
     pub(crate) settings: RuntimeSettings,
     pub(crate) slots: Semaphore,
-    pub(crate) quotas: Quotas,
+    quotas: Quotas,
+    http: HttpClient,
     compiled: Option<CompiledCache>,
     /// One at a time: the compiler uses all cores already, and takes much memory.
     compiling: Mutex<()>,
@@ -51,6 +54,7 @@ impl Runtime {
             inner: Arc::new(Inner {
                 slots: Semaphore::new(usize::try_from(settings.slots).unwrap_or(Semaphore::MAX_PERMITS)),
                 quotas: Quotas::default(),
+                http: HttpClient::new(&[]).map_err(|error| RuntimeError::Http(error.to_string()))?,
                 compiled: compiled.transpose()?,
                 compiling: Mutex::new(()),
                 _ticker: Ticker::start(&engine, settings.epoch_tick)?,
@@ -73,6 +77,15 @@ impl Runtime {
 }
 
 impl Inner {
+    /// What all skills share.
+    pub(crate) fn ground(&self) -> Ground<'_> {
+        Ground {
+            quotas: &self.quotas,
+            http: &self.http,
+            denied: &self.settings.denied_addresses,
+        }
+    }
+
     /// The compiled form of a verified bundle's component.
     pub(crate) fn compile(&self, bundle: &VerifiedBundle) -> wasmtime::Result<Component> {
         let _one = self.compiling.lock().unwrap_or_else(PoisonError::into_inner);

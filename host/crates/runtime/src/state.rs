@@ -11,12 +11,14 @@ use venom_protocol::ProgressUpdate;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::sockets::WasiSocketsCtxView;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use crate::capability::fs::{Files, FsView};
+use crate::capability::http::HttpCall;
 use crate::capability::net::{NameLookup, NetCall};
 use crate::capability::random::RandomBudget;
 use crate::capability::stdio::GuestOutput;
-use crate::capability::{Connections, Refusals};
+use crate::capability::{Connections, Refusal, Refusals};
 use crate::journal::{Journal, Stream};
 use crate::limits::Limits;
 use crate::meter::Meter;
@@ -37,6 +39,13 @@ pub(crate) struct CallState {
     files: Files,
     wasi: Option<Box<WasiCtx>>,
     net: Option<NetCall>,
+    http: Option<Box<Http>>,
+}
+
+/// Outgoing HTTP of one call.
+struct Http {
+    ctx: WasiHttpCtx,
+    call: HttpCall,
 }
 
 /// What the call is about.
@@ -78,6 +87,7 @@ impl CallState {
             files: Files::default(),
             wasi: None,
             net: None,
+            http: None,
             rights,
         }
     }
@@ -101,6 +111,28 @@ impl CallState {
         };
         NameLookup::new(sockets, net)
     }
+
+    /// A stand-in for a secret, valid during this call only.
+    pub(crate) fn secret_placeholder(&mut self, name: &str) -> Result<String, Refusal> {
+        let http = http(&mut self.http, &self.rights, &self.connections, &self.refusals, self.task.deadline);
+        http.call.secret(name)
+    }
+}
+
+fn http<'a>(
+    slot: &'a mut Option<Box<Http>>,
+    rights: &Rights,
+    connections: &Connections,
+    refusals: &Refusals,
+    deadline: Instant,
+) -> &'a mut Http {
+    slot.get_or_insert_with(|| {
+        let policy = Arc::clone(&rights.http);
+        Box::new(Http {
+            ctx: WasiHttpCtx::new(),
+            call: HttpCall::new(policy, connections.clone(), refusals.clone(), deadline),
+        })
+    })
 }
 
 fn net<'a>(
@@ -145,14 +177,13 @@ impl WasiView for CallState {
     }
 }
 
-impl CallState {
-    /// A stand-in for a secret, valid during this call.
-    pub(crate) fn secret_placeholder(&mut self, name: &str) -> Result<String, crate::capability::Refusal> {
-        Err(crate::capability::Refusal {
-            capability: "secret",
-            target: name.to_owned(),
-            reason: "the secret is not granted".to_owned(),
-            missing_grant: String::new(),
-        })
+impl WasiHttpView for CallState {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        let http = http(&mut self.http, &self.rights, &self.connections, &self.refusals, self.task.deadline);
+        WasiHttpCtxView {
+            ctx: &mut http.ctx,
+            hooks: &mut http.call,
+            table: &mut self.table,
+        }
     }
 }
