@@ -101,11 +101,6 @@ impl NexusClient {
         self.send(Method::POST, path, Some(body), ANSWER_TIMEOUT + wait).await
     }
 
-    /// `DELETE path`.
-    pub(crate) async fn delete<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
-        self.send(Method::DELETE, path, None::<&()>, ANSWER_TIMEOUT).await
-    }
-
     /// Asks whether a nexus is there, its version and its time.
     pub(crate) async fn hello(&self) -> Result<Hello, Failure> {
         let url = format!("{}/healthz", self.base);
@@ -182,13 +177,18 @@ impl NexusClient {
     }
 
     fn unreachable(&self, error: &reqwest::Error) -> Failure {
-        let why = crate::failure::chain(error);
-        if error.is_timeout() && !error.is_connect() {
+        let why = innermost(error);
+        if error.is_connect() {
+            return Failure::new(format!("no nexus answers at {}", self.base))
+                .because(why)
+                .help("start one with `venom-host nexus`, or name yours with --nexus URL (or VENOM_NEXUS)");
+        }
+        if error.is_timeout() {
             return Failure::new(format!("the nexus at {} did not answer in time", self.base)).because(why);
         }
-        Failure::new(format!("no nexus answers at {}", self.base))
+        Failure::new(format!("the nexus at {} broke off its answer", self.base))
             .because(why)
-            .help("start one with `venom-host nexus`, or name yours with --nexus URL (or VENOM_NEXUS)")
+            .help("look at its log; if the address is not a nexus's, name yours with --nexus URL")
     }
 
     fn refused(&self, status: StatusCode, problem: &Problem) -> Failure {
@@ -210,6 +210,15 @@ impl NexusClient {
             _ => Failure::new(text).because(format!("the nexus answered {status}")),
         }
     }
+}
+
+/// The last source: the others only say which library passed it on.
+fn innermost(error: &reqwest::Error) -> String {
+    let mut inner: &dyn std::error::Error = error;
+    while let Some(source) = inner.source() {
+        inner = source;
+    }
+    inner.to_string()
 }
 
 fn unknown_node(wanted: &str, list: &NodeList) -> Failure {

@@ -28,7 +28,6 @@ pub(crate) use skill::{BuildArgs, InspectSkillArgs, Language, ListSkillsArgs, Ne
                   venom-host exec EchoSkill.echo text=hello\n\n\
                   Settings come from flags, then the environment, then <data dir>/venom.toml, then defaults.",
     subcommand_required = true,
-    arg_required_else_help = false,
     max_term_width = 110
 )]
 pub(crate) struct Cli {
@@ -53,7 +52,13 @@ pub(crate) struct GlobalArgs {
     #[arg(long, global = true, value_name = "FILTER", help_heading = "Global options")]
     pub log: Option<String>,
     /// How log lines look [env: VENOM_LOG_FORMAT] [default: text]
-    #[arg(long, global = true, value_name = "FORMAT", help_heading = "Global options")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "text|json",
+        hide_possible_values = true,
+        help_heading = "Global options"
+    )]
     pub log_format: Option<LogFormat>,
 }
 

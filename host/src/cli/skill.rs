@@ -66,9 +66,9 @@ pub(crate) struct BuildArgs {
     /// Put the bundle into <data dir>/skills too
     #[arg(long)]
     pub install: bool,
-    /// Cargo profile (Rust)
-    #[arg(long, default_value = "release")]
-    pub profile: String,
+    /// Cargo profile (Rust) [default: skill where Cargo.toml has it, else release]
+    #[arg(long, value_name = "NAME")]
+    pub profile: Option<String>,
     /// Print what was built as JSON
     #[arg(long)]
     pub json: bool,

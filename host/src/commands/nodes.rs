@@ -1,5 +1,7 @@
 //! `nodes`: what a nexus knows of its spores, and taking one out of service.
 
+use std::time::Duration;
+
 use venom_protocol::{NodeAnswer, NodeList, NodeView};
 
 use crate::cli::{DrainArgs, ListNodesArgs, NodesCommand, ShowNodeArgs};
@@ -95,14 +97,9 @@ async fn show(args: &ShowNodeArgs, client: &NexusClient) -> Result<(), Failure> 
 
 async fn drain(args: &DrainArgs, client: &NexusClient) -> Result<(), Failure> {
     let node = client.find_node(&args.node).await?;
-    let path = format!("/api/v1/nodes/{}/drain", node.node_id);
-    let answer: NodeAnswer = if args.undo {
-        client.delete(&path).await?
-    } else {
-        client
-            .post(&path, &serde_json::json!({}), std::time::Duration::ZERO)
-            .await?
-    };
+    let verb = if args.undo { "undrain" } else { "drain" };
+    let path = format!("/api/v1/nodes/{}/{verb}", node.node_id);
+    let answer: NodeAnswer = client.post(&path, &serde_json::json!({}), Duration::ZERO).await?;
     if args.json {
         return output::say_json(&answer);
     }

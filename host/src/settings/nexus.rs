@@ -18,7 +18,6 @@ pub(crate) const DEFAULT_PORT: u16 = 8000;
 #[derive(Debug, Clone)]
 pub(crate) struct NexusSettings {
     pub dev: bool,
-    pub data_dir: PathBuf,
     pub bind: IpAddr,
     pub port: u16,
     /// Absent: the one in the data directory.
@@ -61,7 +60,6 @@ impl NexusSettings {
         };
         let settings = Self {
             dev: args.dev,
-            data_dir: sources.data_dir.clone(),
             bind: sources
                 .pick(args.bind, env::NEXUS_BIND, file.bind)?
                 .unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)),

@@ -1,1 +1,222 @@
+//! For every setting: flag beats environment beats file beats default.
 
+use clap::Parser as _;
+
+use super::*;
+use crate::cli::{Cli, Command};
+
+/// One setting: how it is written in each place, and what must come out (as `Debug` prints it) when the places
+/// below it are filled too. An empty way of writing means that there is none.
+struct Row {
+    flag: (&'static [&'static str], &'static str),
+    env: (&'static [(&'static str, &'static str)], &'static str),
+    file: (&'static str, &'static str),
+    default: &'static str,
+}
+
+/// Merges as the binary would and prints the field.
+fn merged<T>(row: &Row, places: usize, merge: impl Fn(Command, &Sources) -> T, command: &str) -> T {
+    let flags = if places >= 3 { row.flag.0 } else { &[] };
+    let env = if places >= 2 { row.env.0 } else { &[] };
+    let file = if places >= 1 { row.file.0 } else { "" };
+    let words = ["venom-host"]
+        .into_iter()
+        .chain(command.split(' '))
+        .chain(flags.iter().copied());
+    let cli = Cli::try_parse_from(words).unwrap_or_else(|error| panic!("{flags:?}: {error}"));
+    let sources = Sources {
+        env: Environment::of(env),
+        file: File::parse(file, Path::new("/d/venom.toml")).unwrap_or_else(|error| panic!("{file}: {error}")),
+        data_dir: PathBuf::from("/d"),
+    };
+    merge(cli.command, &sources)
+}
+
+fn check<T>(rows: &[(fn(&T) -> String, Row)], merge: impl Fn(Command, &Sources) -> T, command: &str) {
+    for (read, row) in rows {
+        let expected = [row.default, row.file.1, row.env.1, row.flag.1];
+        let written = [
+            true,
+            !row.file.0.is_empty(),
+            !row.env.0.is_empty(),
+            !row.flag.0.is_empty(),
+        ];
+        for (places, expected) in expected.into_iter().enumerate().filter(|(place, _)| written[*place]) {
+            let found = read(&merged(row, places, &merge, command));
+            assert_eq!(
+                found, expected,
+                "{command} {:?} / {:?} / {:?}, {places} places filled",
+                row.flag.0, row.env.0, row.file.0
+            );
+        }
+    }
+}
+
+fn nexus_of(command: Command, sources: &Sources) -> NexusSettings {
+    let Command::Nexus(args) = command else {
+        panic!("not nexus")
+    };
+    NexusSettings::merge(*args, sources).unwrap()
+}
+
+fn spore_of(command: Command, sources: &Sources) -> SporeSettings {
+    let Command::Spore(args) = command else {
+        panic!("not spore")
+    };
+    SporeSettings::merge(*args, sources, "here".to_owned()).unwrap()
+}
+
+/// `field => flags -> value, variables -> value, file -> value, default`.
+macro_rules! rows {
+    ($($read:expr => [$($flag:literal),*] -> $f:literal, [$($name:ident = $value:literal),*] -> $e:literal, $file:literal -> $t:literal, $default:literal;)*) => {
+        &[$(($read, Row {
+            flag: (&[$($flag),*], $f),
+            env: (&[$((env::$name, $value)),*], $e),
+            file: ($file, $t),
+            default: $default,
+        })),*]
+    };
+}
+
+#[test]
+#[rustfmt::skip]
+fn nexus() {
+    check::<NexusSettings>(rows! {
+        |s| s.bind.to_string() => ["--bind", "127.0.0.4"] -> "127.0.0.4", [NEXUS_BIND = "127.0.0.3"] -> "127.0.0.3", "[nexus]\nbind = \"127.0.0.2\"" -> "127.0.0.2", "127.0.0.1";
+        |s| s.port.to_string() => ["--port", "4"] -> "4", [NEXUS_PORT = "3"] -> "3", "[nexus]\nport = 2" -> "2", "8000";
+        |s| revealed(&s.token) => ["--token", "c"] -> "c", [NEXUS_SHARED_TOKEN = "b"] -> "b", "[nexus]\ntoken = \"a\"" -> "a", "-";
+        |s| s.nodes.to_string() => ["--nodes", "on"] -> "true", [ENABLE_NEXUS = "false"] -> "false", "[nexus]\nnodes = true" -> "true", "true";
+        |s| format!("{:?}", s.heartbeat_timeout) => ["--heartbeat-timeout", "4s"] -> "4s", [NEXUS_HEARTBEAT_TIMEOUT = "3"] -> "3s", "[nexus]\nheartbeat_timeout = 2" -> "2s", "60s";
+        |s| format!("{:?}", s.drain_timeout) => ["--drain-timeout", "4s"] -> "4s", [NEXUS_DRAIN_TIMEOUT = "3"] -> "3s", "[nexus]\ndrain_timeout = \"2m\"" -> "120s", "10s";
+        |s| format!("{:?}", s.read_timeout) => ["--read-timeout", "4s"] -> "4s", [NEXUS_READ_TIMEOUT = "3"] -> "3s", "[nexus]\nread_timeout = 2" -> "2s", "30s";
+        |s| format!("{:?}", s.tls) => ["--tls-cert", "C", "--tls-key", "K"] -> r#"Some(TlsPair { cert: "C", key: "K" })"#, [NEXUS_TLS_CERT = "c", NEXUS_TLS_KEY = "k"] -> r#"Some(TlsPair { cert: "c", key: "k" })"#, "[nexus]\ntls_cert = \"/c\"\ntls_key = \"/k\"" -> r#"Some(TlsPair { cert: "/c", key: "/k" })"#, "None";
+        |s| s.max_body.0.to_string() => ["--max-body", "4KiB"] -> "4096", [NEXUS_MAX_BODY = "3 KiB"] -> "3072", "[nexus]\nmax_body = \"2 KiB\"" -> "2048", "8388608";
+        |s| s.max_connections.to_string() => ["--max-connections", "4"] -> "4", [NEXUS_MAX_CONNECTIONS = "3"] -> "3", "[nexus]\nmax_connections = 2" -> "2", "10000";
+        |s| s.rate_limits.requests_per_second.to_string() => ["--rate-limit", "4"] -> "4", [NEXUS_RATE_LIMIT = "3"] -> "3", "[nexus]\nrate_limit = 2" -> "2", "20000";
+        |s| s.rate_limits.auth_failures_per_minute.to_string() => ["--auth-failures", "4"] -> "4", [NEXUS_AUTH_FAILURES = "3"] -> "3", "[nexus]\nauth_failures = 2" -> "2", "60";
+        |s| s.local_fallback.to_string() => ["--local-fallback", "on"] -> "true", [NEXUS_LOCAL_FALLBACK = "off"] -> "false", "[nexus]\nlocal_fallback = true" -> "true", "true";
+        |s| s.audit_log.display().to_string() => ["--audit-log", "C"] -> "C", [NEXUS_AUDIT_LOG = "B"] -> "B", "[nexus]\naudit_log = \"A\"" -> "/d/A", "/d/audit.jsonl";
+        |s| s.sandbox.skills.display().to_string() => ["--skills", "C"] -> "C", [NEXUS_SKILLS = "B"] -> "B", "[nexus]\nskills = \"A\"" -> "/d/A", "/d/skills";
+        |s| format!("{:?}", s.sandbox.policy) => ["--policy", "C"] -> r#"File("C")"#, [NEXUS_POLICY = "B"] -> r#"File("B")"#, "[nexus]\npolicy = \"A\"" -> r#"File("/d/A")"#, r#"File("/d/policy.toml")"#;
+        |s| s.sandbox.trust.display().to_string() => ["--trust", "C"] -> "C", [TRUST = "B"] -> "B", "trust = \"A\"" -> "/d/A", "/d/trust.toml";
+        |s| s.weights.cpu.to_string() => [] -> "", [FOREMAN_CPU_WEIGHT = "3"] -> "3", "[nexus.load]\ncpu = 2.0" -> "2", "0.4";
+        |s| s.weights.memory.to_string() => [] -> "", [FOREMAN_MEMORY_WEIGHT = "3"] -> "3", "[nexus.load]\nmemory = 2.0" -> "2", "0.3";
+        |s| s.weights.tasks.to_string() => [] -> "", [FOREMAN_TASKS_WEIGHT = "3"] -> "3", "[nexus.load]\ntasks = 2.0" -> "2", "0.3";
+        |s| s.weights.normalization.to_string() => [] -> "", [FOREMAN_MAX_TASKS_NORMALIZATION = "3"] -> "3", "[nexus.load]\nnormalization = 2.0" -> "2", "10";
+        |s| s.dev.to_string() => ["--dev"] -> "true", [] -> "", "" -> "", "false";
+    }, nexus_of, "nexus");
+}
+
+#[test]
+#[rustfmt::skip]
+fn spore() {
+    check::<SporeSettings>(rows! {
+        |s| s.nexus.clone() => ["--nexus", "http://c"] -> "http://c", [SPORE_NEXUS_URL = "http://b"] -> "http://b", "[spore]\nnexus = \"http://a\"" -> "http://a", "http://127.0.0.1:8000";
+        |s| s.nexus.clone() => ["--nexus", "http://c"] -> "http://c", [SPORE_NEXUS_HOST = "b", SPORE_NEXUS_PORT = "9"] -> "http://b:9", "[spore]\nnexus = \"http://a\"" -> "http://a", "http://127.0.0.1:8000";
+        |s| s.nexus.clone() => [] -> "", [SPORE_NEXUS_HOST = "b"] -> "http://b:8000", "" -> "", "http://127.0.0.1:8000";
+        |s| s.nexus.clone() => [] -> "", [SPORE_NEXUS_PORT = "9"] -> "http://127.0.0.1:9", "" -> "", "http://127.0.0.1:8000";
+        |s| revealed(&s.token) => ["--token", "c"] -> "c", [SPORE_SHARED_TOKEN = "b"] -> "b", "[spore]\ntoken = \"a\"" -> "a", "-";
+        |s| s.name.clone() => ["--name", "c"] -> "c", [SPORE_NODE_NAME = "b"] -> "b", "[spore]\nname = \"a\"" -> "a", "here";
+        |s| s.tags.join("|") => ["--tag", "c", "--tag", "d"] -> "c|d", [SPORE_NODE_TAGS = "b, gpu,"] -> "b|gpu", "[spore]\ntags = [\"a\"]" -> "a", "";
+        |s| s.concurrency.to_string() => ["--concurrency", "4"] -> "4", [SPORE_CONCURRENCY = "3"] -> "3", "[spore]\nconcurrency = 2" -> "2", "256";
+        |s| s.queue.to_string() => ["--queue", "4"] -> "4", [SPORE_QUEUE = "3"] -> "3", "[spore]\nqueue = 2" -> "2", "1024";
+        |s| format!("{:?}", s.heartbeat_interval) => ["--heartbeat-interval", "4s"] -> "4s", [SPORE_HEARTBEAT_INTERVAL = "3"] -> "3s", "[spore]\nheartbeat_interval = 2" -> "2s", "30s";
+        |s| format!("{:?}", s.drain_timeout) => ["--drain-timeout", "4s"] -> "4s", [SPORE_DRAIN_TIMEOUT = "3"] -> "3s", "[spore]\ndrain_timeout = 2" -> "2s", "30s";
+        |s| format!("{:?}", s.ca_file) => ["--ca-file", "C"] -> r#"Some("C")"#, [SPORE_CA_FILE = "B"] -> r#"Some("B")"#, "[spore]\nca_file = \"A\"" -> r#"Some("/d/A")"#, "None";
+        |s| s.sandbox.skills.display().to_string() => ["--skills", "C"] -> "C", [SPORE_SKILLS = "B"] -> "B", "[spore]\nskills = \"A\"" -> "/d/A", "/d/skills";
+        |s| format!("{:?}", s.sandbox.policy) => ["--policy", "C"] -> r#"File("C")"#, [SPORE_POLICY = "B"] -> r#"File("B")"#, "[spore]\npolicy = \"A\"" -> r#"File("/d/A")"#, r#"File("/d/policy.toml")"#;
+        |s| format!("{:?}", s.sandbox.policy) => ["--dev"] -> r#"Development"#, [] -> "", "[spore]\npolicy = \"A\"" -> r#"File("/d/A")"#, r#"File("/d/policy.toml")"#;
+        |s| s.sandbox.trust.display().to_string() => ["--trust", "C"] -> "C", [TRUST = "B"] -> "B", "trust = \"A\"" -> "/d/A", "/d/trust.toml";
+        |s| s.sandbox.max_memory.0.to_string() => [] -> "", [RUNTIME_MAX_MEMORY = "3KiB"] -> "3072", "[runtime]\nmax_memory = \"2 KiB\"" -> "2048", "1073741824";
+        |s| format!("{:?}", s.sandbox.dirty_page_scan) => [] -> "", [RUNTIME_DIRTY_PAGE_SCAN = "on"] -> "On", "[runtime]\ndirty_page_scan = \"auto\"" -> "Auto", "Off";
+        |s| s.switched_off.join("|") => [] -> "", [SPORE_ENABLE_SHELL = "true"] -> "", "[spore]\nshell = false" -> "ShellSkill", "";
+        |s| s.switched_off.join("|") => [] -> "", [SPORE_ENABLE_FILE = "0"] -> "FileSkill", "[spore]\nfile = true" -> "", "";
+    }, spore_of, "spore");
+}
+
+#[test]
+#[rustfmt::skip]
+fn client() {
+    let merge = |command, sources: &Sources| {
+        let Command::Exec(args) = command else { panic!("not exec") };
+        ClientSettings::merge(args.nexus, sources).unwrap()
+    };
+    check::<ClientSettings>(rows! {
+        |s| s.nexus.clone() => ["--nexus", "http://c/"] -> "http://c", [CLIENT_NEXUS = "http://b"] -> "http://b", "[client]\nnexus = \"http://a\"" -> "http://a", "http://127.0.0.1:8000";
+        |s| revealed(&s.token) => ["--token", "c"] -> "c", [CLIENT_TOKEN = "b"] -> "b", "[client]\ntoken = \"a\"" -> "a", "-";
+        |s| format!("{:?}", s.ca_file) => ["--ca-file", "C"] -> r#"Some("C")"#, [CLIENT_CA_FILE = "B"] -> r#"Some("B")"#, "[client]\nca_file = \"A\"" -> r#"Some("/d/A")"#, "None";
+    }, merge, "exec S.m");
+}
+
+#[test]
+fn log() {
+    let of = |args: &[&str], pairs: &[(&str, &str)], file: &str| {
+        let words = ["venom-host"].iter().chain(args).chain(&["init"]);
+        let cli = Cli::try_parse_from(words).unwrap();
+        let sources = Sources {
+            env: Environment::of(pairs),
+            file: File::parse(file, Path::new("/d/venom.toml")).unwrap(),
+            data_dir: PathBuf::from("/d"),
+        };
+        let settings = LogSettings::merge(&cli.global, &sources).unwrap();
+        format!("{} {:?}", settings.filter.unwrap_or_default(), settings.format)
+    };
+    let file = "[log]\nfilter = \"a\"\nformat = \"json\"";
+    let env = [("VENOM_LOG_FORMAT", "text"), ("RUST_LOG", "b")];
+    let both = [("VENOM_LOG_FORMAT", "text"), ("RUST_LOG", "b"), ("VENOM_LOG", "c")];
+    assert_eq!(of(&[], &[], ""), " Text");
+    assert_eq!(of(&[], &[], file), "a Json");
+    assert_eq!(of(&[], &env, file), "b Text");
+    assert_eq!(of(&[], &both, file), "c Text");
+    assert_eq!(of(&["--log", "d", "--log-format", "json"], &both, file), "d Json");
+}
+
+#[test]
+fn impossible_values_are_refused_with_what_to_do() {
+    let refused = |command: &str, flags: &[&str], pairs: &[(&str, &str)], file: &str| {
+        let words = ["venom-host", command].into_iter().chain(flags.iter().copied());
+        let cli = Cli::try_parse_from(words).unwrap();
+        let file = File::parse(file, Path::new("/d/venom.toml")).unwrap();
+        let sources = Sources {
+            env: Environment::of(pairs),
+            file,
+            data_dir: "/d".into(),
+        };
+        match cli.command {
+            Command::Nexus(args) => NexusSettings::merge(*args, &sources).unwrap_err().to_string(),
+            Command::Spore(args) => SporeSettings::merge(*args, &sources, "h".into())
+                .unwrap_err()
+                .to_string(),
+            other => panic!("{other:?}"),
+        }
+    };
+    for (text, found) in [
+        ("loopback", refused("nexus", &["--dev", "--bind", "0.0.0.0"], &[], "")),
+        (
+            "loopback",
+            refused("nexus", &["--dev"], &[("NEXUS_BIND", "10.1.1.1")], ""),
+        ),
+        (
+            "loopback",
+            refused("spore", &["--dev", "--nexus", "http://example.com"], &[], ""),
+        ),
+        ("--tls-key", refused("nexus", &["--tls-cert", "c"], &[], "")),
+        ("--tls-cert", refused("nexus", &[], &[("NEXUS_TLS_KEY", "k")], "")),
+        ("concurrency", refused("spore", &["--concurrency", "0"], &[], "")),
+        (
+            "FOREMAN_CPU_WEIGHT",
+            refused("nexus", &[], &[("FOREMAN_CPU_WEIGHT", "-1")], ""),
+        ),
+        (
+            "divides",
+            refused("nexus", &[], &[], "[nexus.load]\nnormalization = 0.0"),
+        ),
+        ("NEXUS_PORT", refused("nexus", &[], &[("NEXUS_PORT", "http")], "")),
+    ] {
+        assert!(found.contains(text), "{text}: {found}");
+    }
+}
+
+fn revealed(secret: &Option<Secret>) -> String {
+    secret.as_ref().map_or("-", Secret::reveal).to_owned()
+}

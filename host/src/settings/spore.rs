@@ -18,7 +18,6 @@ const DEFAULT_DRAIN: Duration = Duration::from_secs(30);
 #[derive(Debug, Clone)]
 pub(crate) struct SporeSettings {
     pub dev: bool,
-    pub data_dir: PathBuf,
     pub nexus: String,
     /// Absent: the one in the data directory.
     pub token: Option<Secret>,
@@ -48,7 +47,6 @@ impl SporeSettings {
         };
         let settings = Self {
             dev: args.dev,
-            data_dir: sources.data_dir.clone(),
             nexus: nexus(args.nexus, sources)?,
             token: sources.pick(args.token.map(Secret::new), env::SPORE_SHARED_TOKEN, file.token.clone())?,
             name: sources

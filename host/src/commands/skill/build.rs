@@ -63,17 +63,25 @@ pub(crate) fn run(args: BuildArgs, data: &DataDir) -> Result<(), Failure> {
 fn build(args: &BuildArgs, name: &str) -> Result<PathBuf, Failure> {
     let dir = &args.dir;
     if dir.join("Cargo.toml").is_file() {
-        return tool::cargo(dir, &args.profile, name);
+        let profile = args.profile.clone().unwrap_or_else(|| default_profile(dir).to_owned());
+        return tool::cargo(dir, &profile, name);
     }
-    if dir.join("app.py").is_file() {
-        return tool::componentize_py(dir, name);
-    }
-    if dir.join("package.json").is_file() {
-        return tool::jco(dir, name);
+    if dir.join("build.sh").is_file() {
+        return tool::script(dir, name);
     }
     Err(Failure::usage(format!("{} holds no source this program can build", dir.display()))
-        .because("it has neither Cargo.toml (Rust), app.py (Python) nor package.json (JavaScript)")
+        .because("it has neither Cargo.toml (Rust) nor build.sh (Python, JavaScript)")
         .help("build the component with your own tools, then `venom-host bundle pack COMPONENT --manifest skill.toml`"))
+}
+
+/// The template's profile for small components where the package has it.
+fn default_profile(dir: &Path) -> &'static str {
+    let manifest = std::fs::read_to_string(dir.join("Cargo.toml")).unwrap_or_default();
+    if manifest.contains("[profile.skill]") {
+        "skill"
+    } else {
+        "release"
+    }
 }
 
 fn install(packed: &Packed, data: &DataDir) -> Result<PathBuf, Failure> {
@@ -82,11 +90,4 @@ fn install(packed: &Packed, data: &DataDir) -> Result<PathBuf, Failure> {
     let bytes = std::fs::read(&packed.path).or_fail(format!("cannot read {}", packed.path.display()))?;
     replace_file(&to, &bytes, SHARED_FILE)?;
     Ok(to)
-}
-
-/// Where tools other than cargo put what they make.
-fn output_path(dir: &Path, name: &str) -> Result<PathBuf, Failure> {
-    let directory = dir.join("target");
-    make_directory(&directory, 0o755)?;
-    Ok(directory.join(format!("{name}.wasm")))
 }

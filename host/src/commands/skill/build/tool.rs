@@ -4,12 +4,12 @@
 use std::io::{BufRead as _, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use heck::ToSnakeCase as _;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Deserialize;
 
-use super::output_path;
 use crate::failure::{Explain as _, Failure};
 use crate::output;
 
@@ -71,48 +71,27 @@ fn component_of(messages: &str, manifest: &Path) -> Option<PathBuf> {
         .rfind(|file| file.extension().is_some_and(|extension| extension == "wasm"))
 }
 
-/// Builds a Python skill: `app.py` against `wit/`.
-pub(crate) fn componentize_py(dir: &Path, name: &str) -> Result<PathBuf, Failure> {
-    let component = output_path(dir, name)?;
-    let mut command = Command::new("componentize-py");
-    command.args([
-        "--wit-path",
-        "wit",
-        "--world",
-        "venom:skill/skill",
-        "componentize",
-        "app",
-        "--output",
-    ]);
-    command
-        .arg(std::path::absolute(&component).or_fail("the output has no path")?)
-        .current_dir(dir);
-    run(command, name, "install it: `pip install componentize-py`")?;
-    Ok(component)
+/// Builds a skill in another language: `build.sh` writes `target/<name in snake case>.wasm`.
+pub(crate) fn script(dir: &Path, name: &str) -> Result<PathBuf, Failure> {
+    let component = dir.join("target").join(format!("{}.wasm", name.to_snake_case()));
+    let before = written_at(&component);
+    let mut command = Command::new("sh");
+    command.arg("build.sh").current_dir(dir);
+    run(command, name, "a POSIX shell is needed")?;
+    // One left over from an earlier build must not be signed in place of what was built now.
+    match (before, written_at(&component)) {
+        (_, None) => Err(Failure::new(format!("build.sh did not write {}", component.display()))
+            .help("let it write the component there")),
+        (Some(before), Some(after)) if before == after => {
+            Err(Failure::new(format!("build.sh left {} as it was", component.display()))
+                .help("let it write the component there each time"))
+        }
+        _ => Ok(component),
+    }
 }
 
-/// Builds a JavaScript skill: `npm run build` with the place to write to in `COMPONENT`.
-pub(crate) fn jco(dir: &Path, name: &str) -> Result<PathBuf, Failure> {
-    let component = output_path(dir, name)?;
-    if !dir.join("node_modules").is_dir() {
-        let mut install = Command::new("npm");
-        install.args(["install", "--no-fund", "--no-audit"]).current_dir(dir);
-        run(install, name, "install Node.js 20 or newer")?;
-    }
-    let mut build = Command::new("npm");
-    build.args(["run", "--silent", "build"]).current_dir(dir);
-    build.env(
-        "COMPONENT",
-        std::path::absolute(&component).or_fail("the output has no path")?,
-    );
-    run(build, name, "install Node.js 20 or newer")?;
-    if !component.is_file() {
-        return Err(
-            Failure::new(format!("`npm run build` did not write {}", component.display()))
-                .help("let the build script of package.json write the component to $COMPONENT"),
-        );
-    }
-    Ok(component)
+fn written_at(path: &Path) -> Option<SystemTime> {
+    std::fs::metadata(path).and_then(|metadata| metadata.modified()).ok()
 }
 
 /// Runs a tool to its end and answers what it wrote to stdout. On a terminal a spinner shows its last line.
