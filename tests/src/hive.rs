@@ -1,0 +1,291 @@
+//! The hive: a nexus in process, and the nodes a test asks for.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use bytesize::ByteSize;
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use venom_bundle::capability::Policy;
+use venom_nexus::{Nexus, NexusError, NexusSettings, RateLimits, Scope, Secret, TokenRecord};
+use venom_protocol::NodeId;
+use venom_runtime::{Backends, Runtime, RuntimeSettings, SkillSet};
+use venom_spore::sim::SimSpore;
+use venom_spore::{Backoff, LocalHive, LocalHiveLimits, SporeError, SporeSettings};
+
+use crate::artifacts::target_dir;
+use crate::{Client, DEADLINE, Publisher, SkillName, soon};
+
+/// Token of spores.
+pub const SPORE_TOKEN: &str = "token-of-the-spores";
+
+/// Token of an administrator.
+pub const OPERATOR_TOKEN: &str = "token-of-an-admin";
+
+/// Token of somebody who may look.
+pub const VIEWER_TOKEN: &str = "token-of-a-viewer";
+
+/// Tries of spores in tests are close together.
+const BACKOFF: Backoff = Backoff {
+    base: Duration::from_millis(20),
+    cap: Duration::from_millis(250),
+};
+
+/// A nexus in process, with REST clients. Ends with it.
+pub struct TestHive {
+    address: SocketAddr,
+    publisher: Publisher,
+    shutdown: CancellationToken,
+    nexus: JoinHandle<Result<(), NexusError>>,
+}
+
+impl TestHive {
+    /// A nexus with the three tokens and no rate limit.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub async fn start() -> Result<Self> {
+        Self::with(|_| {}).await
+    }
+
+    /// The same with settings changed.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub async fn with(change: impl FnOnce(&mut NexusSettings)) -> Result<Self> {
+        let mut settings = NexusSettings {
+            shared_token: Some(Secret::new(SPORE_TOKEN)),
+            operator_tokens: vec![
+                TokenRecord::of("admin", Scope::Admin, OPERATOR_TOKEN),
+                TokenRecord::of("viewer", Scope::Viewer, VIEWER_TOKEN),
+            ],
+            rate_limits: RateLimits {
+                requests_per_second: 0,
+                auth_failures_per_minute: 0,
+            },
+            ..NexusSettings::default()
+        };
+        change(&mut settings);
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let address = listener.local_addr()?;
+        let shutdown = CancellationToken::new();
+        let nexus = tokio::spawn(Nexus::new(settings, None)?.serve(listener, shutdown.clone()));
+        Ok(Self {
+            address,
+            publisher: Publisher::new()?,
+            shutdown,
+            nexus,
+        })
+    }
+
+    /// `http://127.0.0.1:PORT`.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// `127.0.0.1:PORT`.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Who signs the skills of this hive.
+    #[must_use]
+    pub const fn publisher(&self) -> &Publisher {
+        &self.publisher
+    }
+
+    /// An administrator.
+    ///
+    /// # Errors
+    /// When no HTTP client can be built.
+    pub fn client(&self) -> Result<Client> {
+        self.client_with(Some(OPERATOR_TOKEN))
+    }
+
+    /// Somebody with this token.
+    ///
+    /// # Errors
+    /// When no HTTP client can be built.
+    pub fn client_with(&self, token: Option<&str>) -> Result<Client> {
+        Client::new(self.url(), token)
+    }
+
+    /// A real spore, to be described.
+    ///
+    /// # Errors
+    /// When it gets no directory of its own.
+    pub fn node(&self) -> Result<NodeBuilder<'_>> {
+        let mut settings = SporeSettings::new(self.url(), SPORE_TOKEN, NodeId::random());
+        settings.backoff = BACKOFF;
+        Ok(NodeBuilder {
+            hive: self,
+            data: TempDir::new()?,
+            settings,
+            skills: Vec::new(),
+            policy: String::new(),
+        })
+    }
+
+    /// A simulated spore of this hive, not yet connected.
+    #[must_use]
+    pub fn simulated(&self) -> SimSpore {
+        SimSpore::new(&self.url(), SPORE_TOKEN).with(|settings| settings.backoff = BACKOFF)
+    }
+
+    /// Ends the nexus in order.
+    ///
+    /// # Errors
+    /// When it does not end well.
+    pub async fn stop(mut self) -> Result<()> {
+        self.shutdown.cancel();
+        soon("the end of the nexus", &mut self.nexus).await???;
+        Ok(())
+    }
+}
+
+impl Drop for TestHive {
+    fn drop(&mut self) {
+        self.shutdown.cancel();
+        self.nexus.abort();
+    }
+}
+
+/// A real spore that is being described.
+pub struct NodeBuilder<'a> {
+    hive: &'a TestHive,
+    data: TempDir,
+    settings: SporeSettings,
+    skills: Vec<SkillName>,
+    policy: String,
+}
+
+impl NodeBuilder<'_> {
+    /// Directory that policies grant.
+    #[must_use]
+    pub fn workspace(&self) -> PathBuf {
+        self.data.path().join("workspace")
+    }
+
+    /// With this skill.
+    #[must_use]
+    pub fn skill(mut self, skill: SkillName) -> Self {
+        self.skills.push(skill);
+        self
+    }
+
+    /// With this piece of policy, made for the workspace.
+    #[must_use]
+    pub fn grant(mut self, policy: impl FnOnce(&std::path::Path) -> String) -> Self {
+        self.policy.push_str(&policy(&self.workspace()));
+        self
+    }
+
+    /// With settings changed.
+    #[must_use]
+    pub fn with(mut self, change: impl FnOnce(&mut SporeSettings)) -> Self {
+        change(&mut self.settings);
+        self
+    }
+
+    /// Loads the skills, starts the spore, waits until the nexus took it.
+    ///
+    /// # Errors
+    /// When a skill is refused or the nexus does not take it.
+    pub async fn start(self) -> Result<Node> {
+        std::fs::create_dir_all(self.workspace())?;
+        let bundles = self.data.path().join("skills");
+        self.hive.publisher.fill(&bundles, &self.skills)?;
+        let (trust, address) = (self.hive.publisher.trust(), self.hive.address);
+        let (policy, stop) = (toml::from_str::<Policy>(&self.policy).context(self.policy)?, CancellationToken::new());
+        let (expected, hive_stop) = (self.skills.len(), stop.clone());
+        let skills = tokio::task::spawn_blocking(move || -> Result<SkillSet> {
+            let runtime = Runtime::new(runtime_settings(address)?)?;
+            let skills = SkillSet::empty();
+            let hive = LocalHive::new(skills.clone(), LocalHiveLimits::default(), hive_stop);
+            let backends = Backends {
+                hive: std::sync::Arc::new(hive),
+                ..Backends::local()
+            };
+            let report = skills.load_directory(&runtime, &bundles, &trust, &policy, &backends);
+            ensure!(report.loaded.len() == expected, "skills were refused: {:?}", report.refused);
+            Ok(skills)
+        })
+        .await??;
+        Node::start(self.settings, skills, self.data, stop).await
+    }
+}
+
+/// Small enough that many test processes run beside each other; compiled code is shared by all of them.
+fn runtime_settings(nexus: SocketAddr) -> Result<RuntimeSettings> {
+    Ok(RuntimeSettings {
+        slots: 300,
+        max_memory: ByteSize::mib(128),
+        compiled_cache: Some(target_dir()?.join("venom-tests").join("compiled")),
+        denied_addresses: vec![nexus],
+        ..RuntimeSettings::default()
+    })
+}
+
+/// A real spore in process. Dropping it ends it at once.
+pub struct Node {
+    /// Its id.
+    pub id: NodeId,
+    data: TempDir,
+    drain: CancellationToken,
+    quit: CancellationToken,
+    life: JoinHandle<Result<(), SporeError>>,
+}
+
+impl Node {
+    async fn start(settings: SporeSettings, skills: SkillSet, data: TempDir, hive: CancellationToken) -> Result<Self> {
+        let id = settings.node_id;
+        let (drain, quit) = (CancellationToken::new(), hive);
+        let (ready, taken) = oneshot::channel();
+        let life = tokio::spawn(venom_spore::run(settings, skills, ready, drain.clone(), quit.clone()));
+        let node = Self {
+            id,
+            data,
+            drain,
+            quit,
+            life,
+        };
+        tokio::time::timeout(DEADLINE, taken).await.context("the nexus did not take the spore")??;
+        Ok(node)
+    }
+
+    /// Directory that policies grant.
+    #[must_use]
+    pub fn workspace(&self) -> PathBuf {
+        self.data.path().join("workspace")
+    }
+
+    /// A directory beside the workspace, which no policy grants.
+    #[must_use]
+    pub fn outside(&self) -> PathBuf {
+        self.data.path().to_owned()
+    }
+
+    /// Drains it and waits for its end.
+    ///
+    /// # Errors
+    /// When it does not end well.
+    pub async fn stop(mut self) -> Result<()> {
+        self.drain.cancel();
+        soon("the end of the spore", &mut self.life).await???;
+        Ok(())
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.quit.cancel();
+        self.life.abort();
+    }
+}
