@@ -27,7 +27,7 @@ const MAX_FROM_LISTENER: usize = 4 * 1024;
 const SEND_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// State changes as Server-Sent Events. `Last-Event-ID` catches up from the last 1,024 (a setting).
-#[utoipa::path(get, path = "/api/v1/events", tag = "events",
+#[utoipa::path(get, path = "/api/v1/events", tag = "events", operation_id = "stream_events",
     params(
         ("Last-Event-ID" = Option<String>, Header, description = "id of the last event seen; those after it come first"),
         ("access_token" = Option<String>, Query, description = "the token, for pages that cannot set a header"),
@@ -50,7 +50,7 @@ pub(super) async fn stream(State(shared): App, headers: HeaderMap) -> Result<Res
 }
 
 /// State changes by WebSocket: each text frame is one JSON event.
-#[utoipa::path(get, path = "/ws/events", tag = "events",
+#[utoipa::path(get, path = "/ws/events", tag = "events", operation_id = "follow_events",
     params(("access_token" = Option<String>, Query, description = "the token, for pages that cannot set a header")),
     responses(
         (status = 101, description = "a WebSocket of events"),

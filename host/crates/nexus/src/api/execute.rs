@@ -27,7 +27,7 @@ const MAX_TIMEOUT_SECONDS: f64 = 86_400.0;
 const MAX_NAME_BYTES: usize = 128;
 
 /// Runs a skill on one node and waits for its answer.
-#[utoipa::path(post, path = "/api/v1/nodes/{node_id}/execute", tag = "nodes",
+#[utoipa::path(post, path = "/api/v1/nodes/{node_id}/execute", tag = "nodes", operation_id = "execute_on_node",
     params(("node_id" = NodeId, Path, description = "the node")),
     request_body = ExecuteRequest,
     responses(
@@ -64,7 +64,7 @@ pub(super) async fn on_node(
 /// Runs a skill on the best node: the least loaded that has the skill, the tag and what is required. When
 /// none fits, the nexus runs it itself if it can; `executed_by` says who did. What `require` asks of a node
 /// (GPU, tags, id) is never bent: such a call does not fall back.
-#[utoipa::path(post, path = "/api/v1/execute", tag = "nodes",
+#[utoipa::path(post, path = "/api/v1/execute", tag = "nodes", operation_id = "execute",
     request_body = ExecuteRequest,
     responses(
         (status = 200, description = "the skill ran; `success` says how it went", body = ExecuteAnswer),

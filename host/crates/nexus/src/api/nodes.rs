@@ -48,7 +48,7 @@ impl ListQuery {
 }
 
 /// All nodes that ever registered, or only those online.
-#[utoipa::path(get, path = "/api/v1/nodes", tag = "nodes", params(ListQuery),
+#[utoipa::path(get, path = "/api/v1/nodes", tag = "nodes", operation_id = "list_nodes", params(ListQuery),
     responses(
         (status = 200, description = "the nodes", body = NodeList),
         (status = 400, description = "bad query", body = ProblemBody, content_type = "application/problem+json"),
@@ -65,7 +65,7 @@ pub(super) async fn list(State(shared): App, RawQuery(query): RawQuery) -> Resul
 }
 
 /// One node.
-#[utoipa::path(get, path = "/api/v1/nodes/{node_id}", tag = "nodes",
+#[utoipa::path(get, path = "/api/v1/nodes/{node_id}", tag = "nodes", operation_id = "show_node",
     params(("node_id" = NodeId, Path, description = "the node")),
     responses(
         (status = 200, description = "the node", body = NodeAnswer),
@@ -76,7 +76,7 @@ pub(super) async fn show(State(shared): App, NodePath(node_id): NodePath) -> Res
 }
 
 /// Lets a node finish what it has and gives it nothing new. Holds over reconnects.
-#[utoipa::path(post, path = "/api/v1/nodes/{node_id}/drain", tag = "nodes",
+#[utoipa::path(post, path = "/api/v1/nodes/{node_id}/drain", tag = "nodes", operation_id = "drain_node",
     params(("node_id" = NodeId, Path, description = "the node")),
     responses(
         (status = 200, description = "it drains", body = NodeAnswer),
@@ -97,7 +97,7 @@ pub(super) async fn drain(
 }
 
 /// Ends a drain: the node gets calls again.
-#[utoipa::path(post, path = "/api/v1/nodes/{node_id}/undrain", tag = "nodes",
+#[utoipa::path(post, path = "/api/v1/nodes/{node_id}/undrain", tag = "nodes", operation_id = "undrain_node",
     params(("node_id" = NodeId, Path, description = "the node")),
     responses(
         (status = 200, description = "it takes calls again", body = NodeAnswer),

@@ -101,7 +101,7 @@ fn add_the_doors_answers(document: &mut utoipa::openapi::OpenApi) {
 }
 
 /// This document.
-#[utoipa::path(get, path = "/openapi.json", tag = "health",
+#[utoipa::path(get, path = "/openapi.json", tag = "health", operation_id = "openapi_document",
     responses((status = 200, description = "OpenAPI 3.1", body = Object)))]
 pub(super) async fn document() -> Result<Response, Problem> {
     let mut response = Response::new(Body::from(Bytes::from_static(text().as_bytes())));

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -308,10 +308,10 @@ impl IntoResponse for Problem {
 pub(crate) fn finished(mut response: Response, instance: &str) -> Response {
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
         let mut answer = problem.answer(instance);
-        // such as Allow
-        answer
-            .headers_mut()
-            .extend(response.headers().iter().map(|(k, v)| (k.clone(), v.clone())));
+        // of a wrong method
+        if let Some(allow) = response.headers_mut().remove(ALLOW) {
+            answer.headers_mut().insert(ALLOW, allow);
+        }
         return answer;
     }
     let status = response.status();

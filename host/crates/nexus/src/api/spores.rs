@@ -18,7 +18,7 @@ const READ_BUFFER: usize = 4 * 1024;
 const WRITE_BUFFER: usize = 16 * 1024;
 
 /// Link of one spore (swarm protocol: JSON text frames, the first is `HANDSHAKE` with the shared token).
-#[utoipa::path(get, path = "/ws/nodes", tag = "spores", security(()),
+#[utoipa::path(get, path = "/ws/nodes", tag = "spores", operation_id = "attach_spore", security(()),
     responses(
         (status = 101, description = "a WebSocket; a wrong token closes it with 1008"),
         (status = 400, description = "no WebSocket handshake", body = ProblemBody, content_type = "application/problem+json"),

@@ -1,0 +1,14 @@
+//! The nexus over real sockets: a listener on port 0, fake spores that speak the wire by hand, and an HTTP
+//! client that knows nothing of this crate. Conditions are waited for with a deadline, never slept for.
+
+mod harness;
+
+mod calls;
+mod door;
+mod event_routes;
+mod fallback;
+mod lifecycle;
+mod links;
+mod openapi;
+mod rest;
+mod tls;
