@@ -27,7 +27,10 @@ pub(super) enum Match<'a> {
     No,
     Yes,
     /// Yes, if this path stays inside the granted directory.
-    Path { prefix: &'a str, path: &'a str },
+    Path {
+        prefix: &'a str,
+        path: &'a str,
+    },
 }
 
 impl ArgPattern {

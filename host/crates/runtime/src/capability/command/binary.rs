@@ -36,10 +36,15 @@ pub(super) fn find(name: &str, path: Option<&Path>) -> Result<Binary, String> {
 
 fn in_directories(name: &str) -> Result<PathBuf, String> {
     let plain = !name.is_empty() && !name.contains('/') && name != "." && name != "..";
-    let mut places = PROGRAM_DIRECTORIES.iter().map(|directory| Path::new(directory).join(name));
+    let mut places = PROGRAM_DIRECTORIES
+        .iter()
+        .map(|directory| Path::new(directory).join(name));
     let found = places.find(|place| plain && place.is_file());
     found.ok_or_else(|| {
-        format!("no such program in {} (install it or give its `path`)", PROGRAM_DIRECTORIES.join(", "))
+        format!(
+            "no such program in {} (install it or give its `path`)",
+            PROGRAM_DIRECTORIES.join(", ")
+        )
     })
 }
 
@@ -131,7 +136,10 @@ mod tests {
         let found = find("cat", None).unwrap();
         assert_eq!(found.path.file_name().unwrap(), found.shown.file_name().unwrap());
         #[cfg(all(target_os = "linux", target_env = "gnu"))]
-        assert!(found.starters.iter().any(|path| path.to_string_lossy().contains("ld-")), "{found:?}");
+        assert!(
+            found.starters.iter().any(|path| path.to_string_lossy().contains("ld-")),
+            "{found:?}"
+        );
     }
 
     #[test]
@@ -163,7 +171,10 @@ mod tests {
         std::fs::write(&script, "#! /bin/sh -e\necho hi\n").unwrap();
         std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
         let found = find("script", Some(&script)).unwrap();
-        assert_eq!(found.starters.first(), Some(&Path::new("/bin/sh").canonicalize().unwrap()));
+        assert_eq!(
+            found.starters.first(),
+            Some(&Path::new("/bin/sh").canonicalize().unwrap())
+        );
     }
 
     #[test]

@@ -52,7 +52,9 @@ mod tests {
     async fn keeps_the_beginning_and_reads_the_rest() {
         let data = vec![7_u8; 3 * CHUNK];
         let ended = Cell::new(0);
-        let captured = capture(data.as_slice(), 10, || ended.set(ended.get() + 1)).await.unwrap();
+        let captured = capture(data.as_slice(), 10, || ended.set(ended.get() + 1))
+            .await
+            .unwrap();
         assert_eq!((captured.kept, captured.truncated, ended.get()), (vec![7; 10], true, 0));
         let whole = capture(&b"abc"[..], 3, || {}).await.unwrap();
         assert_eq!((whole.kept.as_slice(), whole.truncated), (&b"abc"[..], false));

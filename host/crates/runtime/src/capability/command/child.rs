@@ -62,10 +62,16 @@ impl Job {
 
     fn command(&self, home: &Home, cwd: &Path) -> Result<Command, CommandError> {
         let mut command = Command::new(&self.program.binary.path);
-        command.arg0(&self.program.binary.shown).args(self.arguments(home, cwd)?).current_dir(cwd);
+        command
+            .arg0(&self.program.binary.shown)
+            .args(self.arguments(home, cwd)?)
+            .current_dir(cwd);
         command.env_clear().env("PATH", PATH).env("LANG", LANG);
         command.envs(self.request.environment.iter().map(|(key, value)| (key, value)));
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         Ok(command)
     }
 
@@ -82,7 +88,11 @@ impl Running {
     /// Feeds and reads the program until it ends.
     pub(super) async fn finish(&mut self) -> Result<CommandOutput, CommandError> {
         let input = std::mem::take(&mut self.input);
-        let (stdin, stdout, stderr) = (self.child.stdin.take(), self.child.stdout.take(), self.child.stderr.take());
+        let (stdin, stdout, stderr) = (
+            self.child.stdin.take(),
+            self.child.stdout.take(),
+            self.child.stderr.take(),
+        );
         let (group, cap) = (&self.group, self.cap);
         let feed = async {
             if let Some(mut stdin) = stdin {
@@ -117,11 +127,7 @@ impl Running {
     }
 }
 
-async fn read(
-    from: Option<impl tokio::io::AsyncRead + Unpin>,
-    cap: u64,
-    group: &Group,
-) -> std::io::Result<Captured> {
+async fn read(from: Option<impl tokio::io::AsyncRead + Unpin>, cap: u64, group: &Group) -> std::io::Result<Captured> {
     match from {
         Some(from) => capture(from, cap, || group.kill()).await,
         None => Ok(Captured::default()),

@@ -86,7 +86,11 @@ pub(super) fn apply(command: &mut Command, job: &Job, home: &Home, allowed: Dura
     match support.admits(program.grant.confinement) {
         Err(missing) => return Err(unconfined(job, missing).into()),
         Ok(Some(missing)) if !program.warned.swap(true, Ordering::Relaxed) => {
-            tracing::warn!(skill = job.skill, program = job.name(), "runs without {missing}, which this system lacks");
+            tracing::warn!(
+                skill = job.skill,
+                program = job.name(),
+                "runs without {missing}, which this system lacks"
+            );
         }
         Ok(_) => {}
     }

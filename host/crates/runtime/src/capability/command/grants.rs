@@ -70,7 +70,11 @@ impl CommandGrants {
             }
         }
         let skill = skill.to_owned();
-        if errors.is_empty() { Ok(Self { skill, programs }) } else { Err(errors) }
+        if errors.is_empty() {
+            Ok(Self { skill, programs })
+        } else {
+            Err(errors)
+        }
     }
 
     /// The granted names.
@@ -101,7 +105,11 @@ impl CommandGrants {
 
     fn unknown(&self, request: &CommandRequest) -> Refusal {
         let names: Vec<&str> = self.names().collect();
-        let granted = if names.is_empty() { "none is".to_owned() } else { format!("granted: {}", names.join(", ")) };
+        let granted = if names.is_empty() {
+            "none is".to_owned()
+        } else {
+            format!("granted: {}", names.join(", "))
+        };
         let mut arguments: Vec<&str> = request.arguments.iter().map(String::as_str).collect();
         arguments.dedup();
         arguments.truncate(PROPOSED_ARGUMENTS);
@@ -126,8 +134,16 @@ impl Program {
         }
         Ok(Self {
             home: grant.directory.as_deref().map(|guest| home(guest, fs)).transpose()?,
-            read: grant.read.iter().map(|directory| canonical(directory)).collect::<Result<_, _>>()?,
-            patterns: grant.args.iter().map(|text| ArgPattern::parse(text)).collect::<Result<_, _>>()?,
+            read: grant
+                .read
+                .iter()
+                .map(|directory| canonical(directory))
+                .collect::<Result<_, _>>()?,
+            patterns: grant
+                .args
+                .iter()
+                .map(|text| ArgPattern::parse(text))
+                .collect::<Result<_, _>>()?,
             filters: Filters::for_grant(grant),
             warned: AtomicBool::new(false),
             grant: grant.clone(),
@@ -231,7 +247,11 @@ impl Job {
 
 /// The grant that is missing, as TOML.
 pub(super) fn proposal(skill: &str, program: &str, key: &str, values: Vec<&str>) -> String {
-    let mut text = format!("[[skills.{}.commands]]\nname = {}\n", policy_key(skill), quoted(program));
+    let mut text = format!(
+        "[[skills.{}.commands]]\nname = {}\n",
+        policy_key(skill),
+        quoted(program)
+    );
     if !key.is_empty() {
         let values: Vec<String> = values.into_iter().map(quoted).collect();
         text.push_str(&format!("{key} = [{}]", values.join(", ")));
@@ -248,7 +268,11 @@ fn quoted(text: &str) -> String {
 fn not_writable(binary: &Path, fs: &[FsGrant]) -> Result<(), String> {
     for grant in fs.iter().filter(|grant| grant.access == Access::Rw) {
         if grant.host.canonicalize().is_ok_and(|host| binary.starts_with(host)) {
-            return Err(format!("{} lies in {}, which the skill may write", binary.display(), grant.guest));
+            return Err(format!(
+                "{} lies in {}, which the skill may write",
+                binary.display(),
+                grant.guest
+            ));
         }
     }
     Ok(())
@@ -258,8 +282,14 @@ fn home(guest: &str, fs: &[FsGrant]) -> Result<Home, String> {
     let same = |grant: &&FsGrant| Path::new(&grant.guest) == Path::new(guest);
     let Some(grant) = fs.iter().find(same) else {
         let known: Vec<&str> = fs.iter().map(|grant| grant.guest.as_str()).collect();
-        let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-        return Err(format!("`directory` {guest} is none of the skill's granted directories ({known})"));
+        let known = if known.is_empty() {
+            "none".to_owned()
+        } else {
+            known.join(", ")
+        };
+        return Err(format!(
+            "`directory` {guest} is none of the skill's granted directories ({known})"
+        ));
     };
     Ok(Home {
         host: canonical(&grant.host)?,
@@ -272,7 +302,9 @@ fn canonical(directory: &Path) -> Result<PathBuf, String> {
     if !directory.is_absolute() {
         return Err(format!("{} must be absolute", directory.display()));
     }
-    directory.canonicalize().map_err(|error| format!("{}: {error}", directory.display()))
+    directory
+        .canonicalize()
+        .map_err(|error| format!("{}: {error}", directory.display()))
 }
 
 fn check_key(key: &str) -> Result<(), String> {
@@ -280,7 +312,9 @@ fn check_key(key: &str) -> Result<(), String> {
         return Err(format!("environment key {key:?} is none"));
     }
     if key.starts_with("LD_") || key == "PATH" || key == "LANG" {
-        return Err(format!("environment key {key} decides what is run, so it is the host's to set"));
+        return Err(format!(
+            "environment key {key} decides what is run, so it is the host's to set"
+        ));
     }
     Ok(())
 }

@@ -27,7 +27,11 @@ impl Home {
             None => (Path::new(argument), cwd),
         };
         self.follow(start, path)?;
-        Ok(if argument.starts_with('/') { self.host.join(path) } else { path.to_owned() })
+        Ok(if argument.starts_with('/') {
+            self.host.join(path)
+        } else {
+            path.to_owned()
+        })
     }
 
     /// The canonical directory a guest path names; it must exist.
@@ -37,7 +41,11 @@ impl Home {
         }
         let path = self.translate(guest)?.unwrap_or(Path::new(guest));
         let found = self.follow(&self.host, path)?;
-        if found.is_dir() { Ok(found) } else { Err("it is no directory".to_owned()) }
+        if found.is_dir() {
+            Ok(found)
+        } else {
+            Err("it is no directory".to_owned())
+        }
     }
 
     /// The part of an absolute guest path below this directory; none for a relative path.
@@ -92,7 +100,7 @@ fn settle(at: &mut PathBuf) -> Result<bool, String> {
     }
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
 mod tests {
     use std::os::unix::fs::symlink;
 
@@ -111,7 +119,14 @@ mod tests {
         symlink("nowhere", host.join("dangling")).unwrap();
         symlink(root.path().join("secret-to-be"), host.join("dangling-out")).unwrap();
         let guest = Some("/work".to_owned());
-        (root, Home { host, guest, access: Access::Ro })
+        (
+            root,
+            Home {
+                host,
+                guest,
+                access: Access::Ro,
+            },
+        )
     }
 
     #[test]

@@ -42,7 +42,11 @@ impl Body for TimedBody {
                 this.until.as_mut().reset(next);
                 Poll::Ready(frame.map(|frame| frame.map_err(Error::from)))
             }
-            Poll::Pending => this.until.as_mut().poll(context).map(|()| Some(Err(Error::ConnectionReadTimeout))),
+            Poll::Pending => this
+                .until
+                .as_mut()
+                .poll(context)
+                .map(|()| Some(Err(Error::ConnectionReadTimeout))),
         }
     }
 

@@ -90,7 +90,13 @@ impl Exchange {
         let mut response = answer.map_err(|_| Error::ConnectionReadTimeout)??;
         self.route.policy.secrets.blank(&self.injected, response.headers_mut());
         let response = response.map(|body| TimedBody::new(body, patience.between_bytes).boxed_unsync());
-        let rest = async move { if open { connection.await.map_err(Error::from) } else { Ok(()) } };
+        let rest = async move {
+            if open {
+                connection.await.map_err(Error::from)
+            } else {
+                Ok(())
+            }
+        };
         Ok((response, Box::new(rest)))
     }
 }
@@ -98,7 +104,9 @@ impl Exchange {
 impl Route {
     async fn connect(&self) -> Result<Box<dyn Stream>, Error> {
         let peers = self.peers().await?;
-        let taken = self.connections.take("http", &self.target.authority(), &self.policy.skill);
+        let taken = self
+            .connections
+            .take("http", &self.target.authority(), &self.policy.skill);
         taken.map_err(|refusal| {
             self.refusals.record(refusal);
             Error::ConnectionLimitReached
@@ -115,10 +123,15 @@ impl Route {
     async fn peers(&self) -> Result<Vec<SocketAddr>, Error> {
         let found = match self.target.ip() {
             Some(ip) => vec![ip],
-            None => self.policy.client.resolve(&self.target.host).await.map_err(|error| Error::DnsError {
-                rcode: Some(error.to_string()),
-                info_code: None,
-            })?,
+            None => self
+                .policy
+                .client
+                .resolve(&self.target.host)
+                .await
+                .map_err(|error| Error::DnsError {
+                    rcode: Some(error.to_string()),
+                    info_code: None,
+                })?,
         };
         let approved = self.policy.approve(&self.fitting, &self.target, &found);
         approved.map_err(|refusal| {
@@ -132,5 +145,8 @@ impl Route {
 /// Only a proxy is sent scheme and host.
 fn origin_form(uri: &Uri) -> Result<Uri, Error> {
     let path = uri.path_and_query().map_or("/", |path| path.as_str());
-    Uri::builder().path_and_query(path).build().map_err(|_| Error::HttpRequestUriInvalid)
+    Uri::builder()
+        .path_and_query(path)
+        .build()
+        .map_err(|_| Error::HttpRequestUriInvalid)
 }

@@ -53,7 +53,11 @@ impl HttpCall {
             return Ok(self.placeholders.of(name));
         }
         let granted = self.policy.secrets.names();
-        let granted = if granted.is_empty() { "none is".to_owned() } else { format!("granted: {}", granted.join(", ")) };
+        let granted = if granted.is_empty() {
+            "none is".to_owned()
+        } else {
+            format!("granted: {}", granted.join(", "))
+        };
         let skill = policy_key(&self.policy.skill);
         let key = serde_json::Value::from(name);
         Err(Refusal {
@@ -91,14 +95,21 @@ impl HttpCall {
     ) -> Result<(Vec<usize>, Vec<String>, Request<WasiBody>), Refusal> {
         let fitting = self.policy.admit(request.method(), target)?;
         let refuse = |reason| self.policy.refusal(target, reason, String::new());
-        if request.uri().path_and_query().is_some_and(|path| path.as_str().contains(PREFIX)) {
+        if request
+            .uri()
+            .path_and_query()
+            .is_some_and(|path| path.as_str().contains(PREFIX))
+        {
             return Err(refuse("a secret goes into a header, never into the address".to_owned()));
         }
         tidy(request.headers_mut(), target).map_err(refuse)?;
-        let filled = self.placeholders.fill(&self.policy.secrets, target, request.headers_mut());
+        let filled = self
+            .placeholders
+            .fill(&self.policy.secrets, target, request.headers_mut());
         let injected = filled.map_err(|reason| {
             let grant = "add the host to the secret's `audience`";
-            self.policy.refusal(target, format!("{reason} ({grant})"), String::new())
+            self.policy
+                .refusal(target, format!("{reason} ({grant})"), String::new())
         })?;
         Ok((fitting, injected, request))
     }
@@ -135,7 +146,9 @@ fn tidy(headers: &mut HeaderMap, target: &Target) -> Result<(), String> {
 }
 
 fn is_forbidden(name: &HeaderName) -> bool {
-    DEFAULT_FORBIDDEN_HEADERS.contains(name) || name.as_str().starts_with("proxy-") || matches!(name.as_str(), "te" | "trailer")
+    DEFAULT_FORBIDDEN_HEADERS.contains(name)
+        || name.as_str().starts_with("proxy-")
+        || matches!(name.as_str(), "te" | "trailer")
 }
 
 impl WasiHttpHooks for HttpCall {

@@ -53,9 +53,17 @@ impl Target {
 
     /// `host`, or `host:port` where the port is not the scheme's: the Host header, and the `host` of a grant.
     pub(super) fn authority(&self) -> String {
-        let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
+        let host = if self.host.contains(':') {
+            format!("[{}]", self.host)
+        } else {
+            self.host.clone()
+        };
         let usual = if self.tls { HTTPS } else { HTTP };
-        if self.port == usual { host } else { format!("{host}:{}", self.port) }
+        if self.port == usual {
+            host
+        } else {
+            format!("{host}:{}", self.port)
+        }
     }
 }
 
@@ -85,7 +93,9 @@ impl HostPattern {
             None => (text, None),
             Some((name, port)) => (name, Some(port)),
         };
-        let port = port.map(|port| port.parse::<u16>().map_err(|_| format!("port `{port}` is none"))).transpose()?;
+        let port = port
+            .map(|port| port.parse::<u16>().map_err(|_| format!("port `{port}` is none")))
+            .transpose()?;
         let name = match name.trim_start_matches('[').trim_end_matches(']').parse() {
             Ok(address) => Name::Address(address),
             Err(_) => Name::Pattern(
@@ -148,7 +158,13 @@ mod tests {
 
     #[test]
     fn odd_requests_have_no_target() {
-        for uri in ["https://user@api.example.com/", "https://granted:x@evil/", "/path", "ftp://a/", "http://a:99999/"] {
+        for uri in [
+            "https://user@api.example.com/",
+            "https://granted:x@evil/",
+            "/path",
+            "ftp://a/",
+            "http://a:99999/",
+        ] {
             let parsed: Result<Uri, _> = uri.parse();
             assert!(parsed.is_err() || target(uri).is_none(), "{uri}");
         }

@@ -63,7 +63,10 @@ impl HttpPolicy {
             client,
             secrets,
             rules,
-            denied: denied.iter().map(|one| SocketAddr::new(one.ip().to_canonical(), one.port())).collect(),
+            denied: denied
+                .iter()
+                .map(|one| SocketAddr::new(one.ip().to_canonical(), one.port()))
+                .collect(),
         })
     }
 
@@ -76,7 +79,10 @@ impl HttpPolicy {
         let here = |(_, rule): &(usize, &Rule)| rule.host.matches(target);
         let hosts: Vec<(usize, &Rule)> = self.rules.iter().enumerate().filter(here).collect();
         let schemes: Vec<&(usize, &Rule)> = hosts.iter().filter(|(_, rule)| target.tls || rule.plain).collect();
-        let fitting = schemes.iter().filter(|(_, rule)| rule.has_method(method)).map(|(index, _)| *index);
+        let fitting = schemes
+            .iter()
+            .filter(|(_, rule)| rule.has_method(method))
+            .map(|(index, _)| *index);
         let fitting: Vec<usize> = fitting.collect();
         if !fitting.is_empty() {
             return Ok(fitting);
@@ -94,7 +100,12 @@ impl HttpPolicy {
     }
 
     /// Those of the resolved addresses that may be dialled under these grants.
-    pub(super) fn approve(&self, fitting: &[usize], target: &Target, found: &[IpAddr]) -> Result<Vec<SocketAddr>, Refusal> {
+    pub(super) fn approve(
+        &self,
+        fitting: &[usize],
+        target: &Target,
+        found: &[IpAddr],
+    ) -> Result<Vec<SocketAddr>, Refusal> {
         let mut approved = Vec::new();
         let mut refused = None;
         for ip in found {
@@ -128,7 +139,7 @@ impl HttpPolicy {
         for special in &special {
             // as with sockets: a wide range does not mean this machine
             let named = |range: &&IpNet| range.contains(&peer.ip()) && special.range.contains(*range);
-            if !ranges.iter().any(|range| named(range)) {
+            if !ranges.iter().any(named) {
                 return Err(special.what);
             }
         }
@@ -150,7 +161,11 @@ impl HttpPolicy {
     }
 
     fn proposal(&self, target: &Target) -> String {
-        format!("[[skills.{}.http]]\nhost = \"{}\"", policy_key(&self.skill), target.authority())
+        format!(
+            "[[skills.{}.http]]\nhost = \"{}\"",
+            policy_key(&self.skill),
+            target.authority()
+        )
     }
 }
 

@@ -25,7 +25,9 @@ struct Secret {
 
 impl std::fmt::Debug for Secret {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Secret").field("audience", &self.audience).finish_non_exhaustive()
+        f.debug_struct("Secret")
+            .field("audience", &self.audience)
+            .finish_non_exhaustive()
     }
 }
 
@@ -55,12 +57,20 @@ impl Secrets {
 
     fn value_for(&self, name: &str, target: &Target) -> Option<&str> {
         let secret = self.0.get(name)?;
-        secret.audience.iter().any(|host| host.matches(target)).then_some(secret.value.as_str())
+        secret
+            .audience
+            .iter()
+            .any(|host| host.matches(target))
+            .then_some(secret.value.as_str())
     }
 
     /// Takes injected secrets out of a response's headers.
     pub(super) fn blank(&self, injected: &[String], headers: &mut HeaderMap) {
-        let values: Vec<&str> = injected.iter().filter_map(|name| self.0.get(name)).map(|one| one.value.as_str()).collect();
+        let values: Vec<&str> = injected
+            .iter()
+            .filter_map(|name| self.0.get(name))
+            .map(|one| one.value.as_str())
+            .collect();
         for value in headers.values_mut() {
             if values.iter().any(|secret| holds(value.as_bytes(), secret.as_bytes())) {
                 *value = BLANK;
@@ -72,9 +82,8 @@ impl Secrets {
 impl Secret {
     fn read(grant: &SecretGrant, environment: &dyn Fn(&str) -> Option<String>) -> Result<Self, String> {
         let value = match (&grant.env, &grant.file) {
-            (Some(key), None) => {
-                environment(key).ok_or_else(|| format!("environment variable {key} is not set (set it for the spore)"))?
-            }
+            (Some(key), None) => environment(key)
+                .ok_or_else(|| format!("environment variable {key} is not set (set it for the spore)"))?,
             (None, Some(path)) => {
                 let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
                 let line = text.strip_suffix('\n').unwrap_or(&text);
@@ -91,9 +100,10 @@ impl Secret {
         if grant.audience.is_empty() {
             return Err("has no `audience`, so it could never be sent".to_owned());
         }
-        let audience = grant.audience.iter().map(|host| {
-            HostPattern::parse(host).map_err(|problem| format!("audience `{host}`: {problem}"))
-        });
+        let audience = grant
+            .audience
+            .iter()
+            .map(|host| HostPattern::parse(host).map_err(|problem| format!("audience `{host}`: {problem}")));
         Ok(Self {
             value,
             audience: audience.collect::<Result<_, _>>()?,
@@ -118,13 +128,21 @@ impl Placeholders {
 
     /// Writes secrets in place of their placeholders. Answers the names of those written; the error is the
     /// reason for people.
-    pub(super) fn fill(&self, secrets: &Secrets, target: &Target, headers: &mut HeaderMap) -> Result<Vec<String>, String> {
+    pub(super) fn fill(
+        &self,
+        secrets: &Secrets,
+        target: &Target,
+        headers: &mut HeaderMap,
+    ) -> Result<Vec<String>, String> {
         let mut written = Vec::new();
         for (header, value) in headers.iter_mut() {
             if !holds(value.as_bytes(), PREFIX.as_bytes()) {
                 continue;
             }
-            let mut text = value.to_str().map_err(|_| format!("header {header} mixes a secret with other than text"))?.to_owned();
+            let mut text = value
+                .to_str()
+                .map_err(|_| format!("header {header} mixes a secret with other than text"))?
+                .to_owned();
             for (placeholder, name) in &self.0 {
                 if text.contains(placeholder) {
                     let secret = secrets.value_for(name, target);

@@ -108,7 +108,8 @@ impl NetCall {
 
     fn connect(&self, address: SocketAddr) -> Result<(), Refusal> {
         self.reaches(address, NetProtocol::Tcp)?;
-        self.connections.take("net", &format!("tcp {address}"), self.policy.skill())
+        self.connections
+            .take("net", &format!("tcp {address}"), self.policy.skill())
     }
 
     fn send(&self, address: SocketAddr) -> Result<(), Refusal> {
@@ -116,7 +117,8 @@ impl NetCall {
         if self.state().peers.contains(&address) {
             return Ok(());
         }
-        self.connections.take("net", &format!("udp {address}"), self.policy.skill())?;
+        self.connections
+            .take("net", &format!("udp {address}"), self.policy.skill())?;
         // bounded by the budget just taken from
         self.state().peers.insert(address);
         Ok(())

@@ -27,7 +27,9 @@ pub struct NameLookup<'a> {
 
 impl std::fmt::Debug for NameLookup<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("NameLookup").field("call", &self.call).finish_non_exhaustive()
+        f.debug_struct("NameLookup")
+            .field("call", &self.call)
+            .finish_non_exhaustive()
     }
 }
 

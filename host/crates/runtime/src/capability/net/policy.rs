@@ -106,7 +106,10 @@ impl AddressPolicy {
     pub fn check_name(&self, name: &str) -> Result<(), Refusal> {
         let wanted = normalise(name);
         let granted = self.names.iter().any(|pattern| pattern.matches(&wanted))
-            || self.rules.iter().any(|rule| rule.peer_name().is_some_and(|pattern| pattern.matches(&wanted)));
+            || self
+                .rules
+                .iter()
+                .any(|rule| rule.peer_name().is_some_and(|pattern| pattern.matches(&wanted)));
         if granted || is_address(name) {
             return Ok(());
         }
@@ -137,7 +140,11 @@ impl AddressPolicy {
     fn reason(&self, peer: SocketAddr, protocol: NetProtocol) -> String {
         let reached = |rule: &&Rule| rule.reaches(peer.ip(), &[]);
         if self.rules.iter().any(|rule| reached(&rule)) {
-            return format!("the address is granted, but not {} port {}", word(protocol), peer.port());
+            return format!(
+                "the address is granted, but not {} port {}",
+                word(protocol),
+                peer.port()
+            );
         }
         if self.rules.iter().any(|rule| rule.peer_name().is_some()) {
             return "no grant reaches it; a host name's grant reaches only addresses this call looked up".to_owned();
@@ -220,7 +227,10 @@ fn ports(text: &str) -> Result<RangeInclusive<u16>, String> {
 
 /// Whether the text is an address already, so that looking it up asks nobody.
 fn is_address(name: &str) -> bool {
-    name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>().is_ok()
+    name.trim_start_matches('[')
+        .trim_end_matches(']')
+        .parse::<IpAddr>()
+        .is_ok()
 }
 
 fn canonical(peer: SocketAddr) -> SocketAddr {

@@ -56,7 +56,10 @@ const NETWORK: [&str; 10] = [
 pub(super) fn supported() -> bool {
     static SUPPORTED: LazyLock<bool> = LazyLock::new(|| {
         let ruleset = Ruleset::default().set_compatibility(CompatLevel::HardRequirement);
-        ruleset.handle_access(AccessFs::Execute).and_then(Ruleset::create).is_ok()
+        ruleset
+            .handle_access(AccessFs::Execute)
+            .and_then(Ruleset::create)
+            .is_ok()
     });
     *SUPPORTED
 }
@@ -105,7 +108,11 @@ impl Rules {
         let named = |error: &dyn std::fmt::Display| io::Error::other(format!("{}: {error}", path.display()));
         let opened = PathFd::new(path).map_err(|error| named(&error))?;
         self.0 = match self.0.take() {
-            Some(rules) => Some(rules.add_rule(PathBeneath::new(opened, access)).map_err(|error| named(&error))?),
+            Some(rules) => Some(
+                rules
+                    .add_rule(PathBeneath::new(opened, access))
+                    .map_err(|error| named(&error))?,
+            ),
             None => None,
         };
         Ok(())

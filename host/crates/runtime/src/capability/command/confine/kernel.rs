@@ -36,7 +36,11 @@ impl ChildConfinement {
         seccomp: bool,
     ) -> io::Result<Self> {
         let now = capabilities(None)?;
-        let files = if landlock { Some(files::ruleset(program, home)?) } else { None };
+        let files = if landlock {
+            Some(files::ruleset(program, home)?)
+        } else {
+            None
+        };
         Ok(Self {
             limits: limits::of(&program.grant, allowed),
             capabilities: CapabilitySets {
@@ -59,7 +63,9 @@ impl ChildConfinement {
         set_capabilities(None, self.capabilities)?;
         set_no_new_privs(true)?;
         if let Some(files) = self.files.take() {
-            files.restrict_self().map_err(|_| io::Error::from_raw_os_error(rustix::io::Errno::PERM.raw_os_error()))?;
+            files
+                .restrict_self()
+                .map_err(|_| io::Error::from_raw_os_error(rustix::io::Errno::PERM.raw_os_error()))?;
         }
         // last, since it refuses some of the calls above
         if let Some(filters) = &self.filters {

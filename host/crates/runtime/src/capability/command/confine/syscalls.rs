@@ -86,8 +86,13 @@ const REFUSED: [c_long; 55] = [
 
 /// Refused beside, where the architecture has them.
 #[cfg(target_arch = "x86_64")]
-const REFUSED_HERE: [c_long; 5] =
-    [libc::SYS_iopl, libc::SYS_ioperm, libc::SYS_modify_ldt, libc::SYS_uselib, libc::SYS_kexec_file_load];
+const REFUSED_HERE: [c_long; 5] = [
+    libc::SYS_iopl,
+    libc::SYS_ioperm,
+    libc::SYS_modify_ldt,
+    libc::SYS_uselib,
+    libc::SYS_kexec_file_load,
+];
 #[cfg(not(target_arch = "x86_64"))]
 const REFUSED_HERE: [c_long; 0] = [];
 
@@ -152,7 +157,10 @@ fn build(grant: &CommandGrant) -> Result<Vec<BpfProgram>, BackendError> {
     rules.insert(libc::SYS_prlimit64, vec![rule(&[(0, SeccompCmpOp::Ne, 0)])?]);
     if grant.subprocesses {
         let flag = |flag: libc::c_int| rule(&[(0, SeccompCmpOp::MaskedEq(u64::from(flag.cast_unsigned())), flag)]);
-        rules.insert(libc::SYS_clone, NAMESPACES.into_iter().map(flag).collect::<Result<_, _>>()?);
+        rules.insert(
+            libc::SYS_clone,
+            NAMESPACES.into_iter().map(flag).collect::<Result<_, _>>()?,
+        );
     } else {
         for call in FORKS.into_iter().chain(SIGNALS) {
             rules.insert(call, vec![]);
@@ -173,7 +181,11 @@ fn build(grant: &CommandGrant) -> Result<Vec<BpfProgram>, BackendError> {
 fn sockets() -> Result<Vec<SeccompRule>, BackendError> {
     use SeccompCmpOp::{Eq, MaskedEq, Ne};
     let mut rules = vec![
-        rule(&[(0, Ne, libc::AF_INET), (0, Ne, libc::AF_INET6), (0, Ne, libc::AF_NETLINK)])?,
+        rule(&[
+            (0, Ne, libc::AF_INET),
+            (0, Ne, libc::AF_INET6),
+            (0, Ne, libc::AF_NETLINK),
+        ])?,
         rule(&[(0, Eq, libc::AF_NETLINK), (2, Ne, libc::NETLINK_ROUTE)])?,
     ];
     for family in [libc::AF_INET, libc::AF_INET6] {
