@@ -14,9 +14,7 @@ use wasmtime::component::Component;
 pub(crate) fn deserialize_compiled(engine: &Engine, checked: &[u8]) -> wasmtime::Result<Component> {
     // SAFETY: the caller vouches for the bytes as written above; wasmtime itself refuses another version or
     // other settings than the engine's.
-    unsafe {
-        Component::deserialize(engine, checked)
-    }
+    unsafe { Component::deserialize(engine, checked) }
 }
 
 /// Lets a child confine itself between fork and exec.
