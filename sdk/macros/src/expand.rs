@@ -104,3 +104,116 @@ fn name_of(options: &Options, ty: &Type) -> syn::Result<String> {
     }
     .ok_or_else(|| syn::Error::new(ty.span(), "this type has no name; write #[skill(name = \"...\")]"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn expanded(arguments: TokenStream, block: TokenStream) -> String {
+        match skill(arguments, block) {
+            Ok(tokens) => tokens.to_string(),
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    fn complaint(block: TokenStream) -> String {
+        match skill(TokenStream::new(), block) {
+            Ok(tokens) => panic!("expected a complaint, got {tokens}"),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    #[test]
+    fn the_block_stays_without_what_only_this_macro_understands() {
+        let tokens = expanded(
+            TokenStream::new(),
+            quote! { impl A { /// Doc.
+            fn m(&self, /// Param.
+                #[default(3)] p: u32) {} } },
+        );
+        let file: syn::File = syn::parse_str(&tokens).unwrap();
+        let syn::Item::Impl(block) = &file.items[0] else {
+            panic!("{tokens}")
+        };
+        let ImplItem::Fn(function) = &block.items[0] else {
+            panic!("{tokens}")
+        };
+        let attributes: Vec<_> = function
+            .sig
+            .inputs
+            .iter()
+            .flat_map(|input| match input {
+                syn::FnArg::Typed(typed) => typed.attrs.clone(),
+                syn::FnArg::Receiver(_) => Vec::new(),
+            })
+            .collect();
+        assert!(attributes.is_empty(), "{tokens}");
+        assert_eq!(docs(&function.attrs), "Doc.");
+        assert!(tokens.contains("defaulted :: < u32 > (\"p\" , \"Param.\""), "{tokens}");
+    }
+
+    #[test]
+    fn names_come_from_the_type_or_the_attribute() {
+        let block = quote! { impl some::Thing { fn r#type(&self) {} } };
+        let tokens = expanded(TokenStream::new(), block.clone());
+        assert!(tokens.contains("String :: from (\"Thing\")"), "{tokens}");
+        assert!(tokens.contains("\"type\" =>"), "{tokens}");
+        let tokens = expanded(quote! { name = "Other", new = some::Thing::new(3) }, block);
+        assert!(tokens.contains("String :: from (\"Other\")"), "{tokens}");
+        assert!(tokens.contains("(some :: Thing :: new (3)) . r#type ()"), "{tokens}");
+    }
+
+    #[test]
+    fn what_cannot_be_a_method_is_explained() {
+        for (block, text) in [
+            (quote! { impl A {} }, "at least one method"),
+            (quote! { impl A { async fn m() {} } }, "cannot be async"),
+            (quote! { impl A { unsafe fn m() {} } }, "cannot be unsafe"),
+            (quote! { impl A { fn m<T>(t: T) {} } }, "cannot be generic"),
+            (quote! { impl<T> A<T> { fn m() {} } }, "a skill cannot be generic"),
+            (quote! { impl Trait for A { fn m() {} } }, "not of a trait"),
+            (quote! { impl A { fn m(self) {} } }, "takes `&self`"),
+            (quote! { impl A { fn m(&mut self) {} } }, "takes `&self`"),
+            (quote! { impl A { fn m(text: &str) {} } }, "write `String`"),
+            (quote! { impl A { fn m(bytes: &[u8]) {} } }, "write `Vec<...>`"),
+            (quote! { impl A { fn m(thing: impl Read) {} } }, "concrete type"),
+            (quote! { impl A { fn m((a, b): (u32, u32)) {} } }, "plain name"),
+            (
+                quote! { impl A { fn m(#[default(1)] a: Option<u32>) {} } },
+                "contradict each other",
+            ),
+            (
+                quote! { impl A { fn m(#[default] a: u32) {} } },
+                "write #[default(expression)]",
+            ),
+            (
+                quote! { impl A { fn m(#[cfg(test)] a: u32) {} } },
+                "cannot be conditional",
+            ),
+            (
+                quote! { impl A { fn m() -> std::fmt::Result {} } },
+                "must name what it carries",
+            ),
+            (quote! { struct A; }, "belongs on the `impl` block"),
+        ] {
+            let complaint = complaint(block.clone());
+            assert!(complaint.contains(text), "{block}: {complaint}");
+        }
+    }
+
+    #[test]
+    fn all_complaints_come_at_once() {
+        let error = skill(
+            TokenStream::new(),
+            quote! { impl A { async fn m() {} fn n(t: &str) {} } },
+        )
+        .unwrap_err();
+        assert_eq!(error.into_iter().count(), 2);
+    }
+
+    #[test]
+    fn unknown_settings_are_named() {
+        let error = skill(quote! { nmae = "x" }, quote! { impl A { fn m() {} } }).unwrap_err();
+        assert!(error.to_string().contains("known: name"));
+    }
+}

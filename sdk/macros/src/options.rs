@@ -62,9 +62,11 @@ pub(crate) fn docs(attributes: &[Attribute]) -> String {
         _ => None,
     });
     let mut text = String::new();
-    for line in lines.flat_map(|text| text.lines().map(|line| line.trim().to_owned()).collect::<Vec<_>>()) {
+    for line in lines.flat_map(|text| text.split('\n').map(|line| line.trim().to_owned()).collect::<Vec<_>>()) {
         if line.is_empty() {
-            text.push_str("\n\n");
+            if !text.is_empty() && !text.ends_with('\n') {
+                text.push_str("\n\n");
+            }
         } else {
             if !text.is_empty() && !text.ends_with('\n') {
                 text.push(' ');
