@@ -36,8 +36,8 @@ pub(crate) struct SandboxArgs {
 
 /// `venom-host run`.
 #[derive(Debug, Args)]
-#[command(after_help = format!("Examples:\n  venom-host run EchoSkill.echo text=hello\n  \
-                  venom-host run Greeter.greet '{{\"name\":\"Ada\"}}' --bundle Greeter.venom\n\n{PARAMS_HELP}"))]
+#[command(after_help = format!("Examples:\n  venom-host run EchoSkill.say text=hello\n  \
+                  venom-host run Greeter.hello '{{\"name\":\"Ada\"}}' --bundle Greeter.venom\n\n{PARAMS_HELP}"))]
 pub(crate) struct RunArgs {
     /// What to call.
     #[command(flatten)]

@@ -25,7 +25,7 @@ pub(crate) use skill::{BuildArgs, InspectSkillArgs, Language, ListSkillsArgs, Ne
     version,
     about = "Runs signed, sandboxed skills on this machine and across a swarm of nodes",
     after_help = "First steps:\n  venom-host init\n  venom-host nexus --dev\n  venom-host spore --dev\n  \
-                  venom-host exec EchoSkill.echo text=hello\n\n\
+                  venom-host exec EchoSkill.say text=hello\n\n\
                   Settings come from flags, then the environment, then <data dir>/venom.toml, then defaults.",
     subcommand_required = true,
     max_term_width = 110

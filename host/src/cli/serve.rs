@@ -77,8 +77,7 @@ pub(crate) struct NexusArgs {
 /// `venom-host spore`.
 #[derive(Debug, Default, Args)]
 #[command(
-    after_help = "Examples:\n  venom-host spore --dev\n  venom-host spore --nexus https://nexus.example:8000 --token \"$(cat node.token)\" \
-                  --tag gpu --tag location:server_room\n\n\
+    after_help = "Examples:\n  venom-host spore --dev\n  venom-host spore --nexus https://nexus.example:8000 --token T --tag gpu --tag rack:7\n\n\
                   Prints `spore ready NODE_ID` on stdout once the nexus took it. SIGTERM drains, a second one quits."
 )]
 pub(crate) struct SporeArgs {

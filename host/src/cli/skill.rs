@@ -29,7 +29,12 @@ pub(crate) struct NewSkillArgs {
     /// Name as callers write it, for example Greeter
     pub name: String,
     /// Language of the template
-    #[arg(long, value_enum, default_value_t = Language::Rust)]
+    #[arg(
+        long,
+        value_name = "rust|python|js",
+        hide_possible_values = true,
+        default_value = "rust"
+    )]
     pub lang: Language,
     /// Where to put it [default: ./<name in kebab-case>]
     #[arg(long, value_name = "DIR")]

@@ -123,7 +123,7 @@ fn sign(args: SignArgs, data: &DataDir) -> Result<(), Failure> {
 }
 
 fn read(path: &Path) -> Result<UnverifiedBundle, Failure> {
-    UnverifiedBundle::read(path).or_fail(format!("{} is no bundle", path.display()))
+    UnverifiedBundle::read(path).or_fail(format!("cannot use the bundle {}", path.display()))
 }
 
 fn verify(args: VerifyArgs, sources: &Sources) -> Result<(), Failure> {

@@ -166,3 +166,110 @@ fn url(settings: &NexusSettings, address: SocketAddr) -> String {
     };
     format!("{scheme}://{reachable}")
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use clap::Parser as _;
+    use venom_nexus::Scope;
+
+    use super::*;
+    use crate::cli::{Cli, Command};
+    use crate::settings::{Environment, Sources};
+
+    fn told(flags: &[&str], pairs: &[(&str, &str)], data: &DataDir) -> venom_nexus::NexusSettings {
+        let cli = Cli::try_parse_from(["venom-host", "nexus"].iter().chain(flags)).unwrap();
+        let Command::Nexus(args) = cli.command else {
+            panic!("not nexus")
+        };
+        let sources = Sources {
+            env: Environment::of(pairs),
+            file: Default::default(),
+            data_dir: data.0.clone(),
+        };
+        for_nexus(&NexusSettings::merge(*args, &sources).unwrap(), data).unwrap()
+    }
+
+    #[test]
+    fn the_nexus_is_told_every_setting() {
+        let directory = tempfile::tempdir().unwrap();
+        let data = DataDir(directory.path().join("data"));
+        init::ensure(&data).unwrap();
+        let flags = [
+            "--token",
+            "shared",
+            "--nodes",
+            "off",
+            "--heartbeat-timeout",
+            "11",
+            "--drain-timeout",
+            "12",
+            "--read-timeout",
+            "13",
+            "--tls-cert",
+            "c",
+            "--tls-key",
+            "k",
+            "--max-body",
+            "14KiB",
+            "--rate-limit",
+            "15",
+            "--auth-failures",
+            "16",
+            "--max-connections",
+            "17",
+            "--audit-log",
+            "a",
+        ];
+        let weights = [
+            ("FOREMAN_CPU_WEIGHT", "0.1"),
+            ("FOREMAN_MEMORY_WEIGHT", "0.2"),
+            ("FOREMAN_TASKS_WEIGHT", "0.7"),
+            ("FOREMAN_MAX_TASKS_NORMALIZATION", "5"),
+        ];
+        let told = told(&flags, &weights, &data);
+        assert_eq!(told.shared_token.as_ref().unwrap().expose(), "shared");
+        assert!(!told.node_role && !told.dev);
+        let times = [told.heartbeat_timeout, told.drain_timeout, told.read_timeout];
+        assert_eq!(times, [11, 12, 13].map(Duration::from_secs));
+        let tls = told.tls.unwrap();
+        assert_eq!((tls.cert.to_str().unwrap(), tls.key.to_str().unwrap()), ("c", "k"));
+        assert_eq!(told.max_body.0, 14 * 1024);
+        assert_eq!(
+            (
+                told.rate_limits.requests_per_second,
+                told.rate_limits.auth_failures_per_minute
+            ),
+            (15, 16)
+        );
+        assert_eq!(told.max_connections, 17);
+        assert_eq!(told.audit_log.unwrap().to_str().unwrap(), "a");
+        let weights = told.weights;
+        assert_eq!(
+            [weights.cpu, weights.memory, weights.tasks, weights.normalization],
+            [0.1, 0.2, 0.7, 5.0]
+        );
+        let token = read_token(&data.operator_token()).unwrap().unwrap();
+        let expected = venom_nexus::TokenRecord::of("local", Scope::Admin, token.reveal());
+        assert_eq!(told.operator_tokens, [expected]);
+    }
+
+    #[test]
+    fn spores_show_the_flag_then_the_file_and_with_dev_a_word_both_ends_know() {
+        let directory = tempfile::tempdir().unwrap();
+        let data = DataDir(directory.path().join("data"));
+        init::ensure(&data).unwrap();
+        let shared = |flags: &[&str]| told(flags, &[], &data).shared_token.unwrap().expose().to_owned();
+        assert_eq!(shared(&[]), read_token(&data.node_token()).unwrap().unwrap().reveal());
+        assert_eq!(shared(&["--dev"]), DEVELOPMENT_TOKEN);
+        assert_eq!(shared(&["--dev", "--token", "t"]), "t");
+    }
+
+    #[test]
+    fn skills_cannot_dial_a_nexus_that_listens_everywhere() {
+        let denied = own_addresses("0.0.0.0:8000".parse().unwrap());
+        assert!(denied.contains(&"127.0.0.1:8000".parse().unwrap()), "{denied:?}");
+        assert!(denied.contains(&"[::1]:8000".parse().unwrap()), "{denied:?}");
+    }
+}

@@ -117,9 +117,10 @@ async fn start_skills(
     stop: CancellationToken,
 ) -> Result<SkillSet, Failure> {
     let denied = resolve(&settings.nexus).await;
-    let runtime = sandbox::start_runtime(&settings.sandbox, settings.concurrency, denied)?;
+    let limits = LocalHiveLimits::default();
+    let runtime = sandbox::start_runtime(&settings.sandbox, slots(settings.concurrency, &limits), denied)?;
     let skills = SkillSet::empty();
-    let hive = LocalHive::new(skills.clone(), LocalHiveLimits::default(), stop);
+    let hive = LocalHive::new(skills.clone(), limits, stop);
     let backends = Backends {
         hive: Arc::new(hive),
         ..Backends::local()
@@ -143,6 +144,15 @@ async fn start_skills(
     Ok(skills)
 }
 
+/// Slots for the calls of the link and for all that the local hive may run beside them: calls that hold every slot
+/// while they wait for tasks they submitted would wait for ever.
+fn slots(concurrency: u32, limits: &LocalHiveLimits) -> u32 {
+    let hive = u32::try_from(limits.concurrency)
+        .unwrap_or(u32::MAX)
+        .saturating_mul(limits.depth);
+    concurrency.saturating_add(hive)
+}
+
 /// Addresses of the nexus, which no skill may dial. A name that cannot be looked up now cannot be dialled either.
 async fn resolve(nexus: &str) -> Vec<SocketAddr> {
     let (scheme, rest) = nexus.split_once("://").unwrap_or(("http", nexus));
@@ -155,4 +165,104 @@ async fn resolve(nexus: &str) -> Vec<SocketAddr> {
         with_port.map(Iterator::collect).unwrap_or_default()
     });
     looking_up.await.unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::cli::{Cli, Command};
+    use crate::settings::{Environment, Sources};
+
+    fn merged(flags: &[&str], data: &DataDir) -> SporeSettings {
+        let cli = Cli::try_parse_from(["venom-host", "spore"].iter().chain(flags)).unwrap();
+        let Command::Spore(args) = cli.command else {
+            panic!("not spore")
+        };
+        let sources = Sources {
+            env: Environment::of(&[]),
+            file: Default::default(),
+            data_dir: data.0.clone(),
+        };
+        SporeSettings::merge(*args, &sources, "here".to_owned()).unwrap()
+    }
+
+    #[test]
+    fn the_spore_is_told_every_setting() {
+        let directory = tempfile::tempdir().unwrap();
+        let data = DataDir(directory.path().join("data"));
+        let flags = [
+            "--nexus",
+            "http://n:1",
+            "--token",
+            "shared",
+            "--name",
+            "w",
+            "--tag",
+            "gpu",
+            "--concurrency",
+            "11",
+            "--queue",
+            "12",
+            "--heartbeat-interval",
+            "13",
+            "--drain-timeout",
+            "14",
+            "--ca-file",
+            "ca",
+        ];
+        let told = for_spore(&merged(&flags, &data), &data).unwrap();
+        assert_eq!(told.nexus, "http://n:1");
+        assert_eq!(told.token, venom_spore::Token::from("shared"));
+        assert_eq!((told.name.as_str(), told.tags), ("w", vec!["gpu".to_owned()]));
+        assert_eq!((told.concurrency, told.queue), (11, 12));
+        assert_eq!(
+            [told.heartbeat_interval, told.drain_timeout],
+            [13, 14].map(Duration::from_secs)
+        );
+        assert_eq!(told.ca_file.unwrap().to_str().unwrap(), "ca");
+        assert_eq!(told.node_id, venom_spore::node_id_in(&data.0).unwrap());
+    }
+
+    #[test]
+    fn the_token_is_the_flag_then_the_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let data = DataDir(directory.path().join("data"));
+        assert!(token(&merged(&[], &data), &data).is_err());
+        init::ensure(&data).unwrap();
+        assert_eq!(
+            token(&merged(&[], &data), &data).unwrap(),
+            read_token(&data.node_token()).unwrap().unwrap()
+        );
+        assert_eq!(
+            token(&merged(&["--dev"], &data), &data).unwrap().reveal(),
+            DEVELOPMENT_TOKEN
+        );
+        assert_eq!(token(&merged(&["--token", "t"], &data), &data).unwrap().reveal(), "t");
+    }
+
+    #[test]
+    fn calls_and_the_tasks_they_wait_for_all_find_a_slot() {
+        let limits = LocalHiveLimits {
+            concurrency: 64,
+            depth: 4,
+            ..LocalHiveLimits::default()
+        };
+        assert_eq!(slots(256, &limits), 512);
+    }
+
+    #[tokio::test]
+    async fn addresses_of_the_nexus_are_found() {
+        for (url, address) in [
+            ("http://127.0.0.1:8000", "127.0.0.1:8000"),
+            ("wss://127.0.0.1/ws/nodes", "127.0.0.1:443"),
+            ("127.0.0.1:9", "127.0.0.1:9"),
+            ("http://[::1]:7/", "[::1]:7"),
+        ] {
+            assert_eq!(resolve(url).await, [address.parse::<SocketAddr>().unwrap()], "{url}");
+        }
+    }
 }

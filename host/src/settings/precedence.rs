@@ -32,7 +32,10 @@ fn merged<T>(row: &Row, places: usize, merge: impl Fn(Command, &Sources) -> T, c
     merge(cli.command, &sources)
 }
 
-fn check<T>(rows: &[(fn(&T) -> String, Row)], merge: impl Fn(Command, &Sources) -> T, command: &str) {
+/// How a field is read, and how it is written.
+type Case<T> = (fn(&T) -> String, Row);
+
+fn check<T>(rows: &[Case<T>], merge: impl Fn(Command, &Sources) -> T, command: &str) {
     for (read, row) in rows {
         let expected = [row.default, row.file.1, row.env.1, row.flag.1];
         let written = [

@@ -43,7 +43,7 @@ pub(crate) fn run(args: InspectSkillArgs, sources: &Sources, data: &DataDir) -> 
     } else {
         sandbox::find_bundle(&settings.skills, &args.skill)?
     };
-    let bundle = UnverifiedBundle::read(&path).or_fail(format!("{} is no bundle", path.display()))?;
+    let bundle = UnverifiedBundle::read(&path).or_fail(format!("cannot use the bundle {}", path.display()))?;
     let mut report = claims(path, &bundle);
     match bundle.verify(&documents.trust, &sandbox::host_version()?) {
         Ok(verified) => judge(&mut report, &settings, verified, &documents.policy)?,

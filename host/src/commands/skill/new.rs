@@ -41,8 +41,7 @@ const WIT: Template = &[
 
 /// Writes the skill and says how to go on.
 pub(crate) fn run(args: &NewSkillArgs) -> Result<(), Failure> {
-    check_skill_name(&args.name)
-        .map_err(|error| Failure::usage(error.to_string()).help("for example Greeter or WeatherSkill"))?;
+    check_skill_name(&args.name).map_err(|error| Failure::usage(error.to_string()))?;
     let crate_name = args.name.to_kebab_case();
     let directory = args.dir.clone().unwrap_or_else(|| PathBuf::from(&crate_name));
     refuse_taken(&directory)?;

@@ -1,0 +1,71 @@
+//! The help of every command: each has an example, and the words change only on purpose.
+
+use crate::home::Home;
+
+const COMMANDS: [&str; 22] = [
+    "",
+    "init",
+    "nexus",
+    "spore",
+    "run",
+    "exec",
+    "skill",
+    "skill new",
+    "skill build",
+    "skill inspect",
+    "skill list",
+    "key",
+    "key new",
+    "key show",
+    "key rotate",
+    "bundle",
+    "bundle pack",
+    "bundle sign",
+    "bundle verify",
+    "bundle inspect",
+    "nodes",
+    "doctor",
+];
+
+const MORE: [&str; 4] = ["nodes list", "nodes show", "nodes drain", "completions"];
+
+#[test]
+fn every_command_has_help_with_an_example() {
+    let home = Home::new();
+    let mut all = String::new();
+    for command in COMMANDS.into_iter().chain(MORE) {
+        let mut args: Vec<&str> = command.split_whitespace().collect();
+        args.push("--help");
+        let help = home.run(&args).fine();
+        assert!(help.contains("venom-host"), "{command}");
+        assert!(
+            help.contains("Example") || command.is_empty(),
+            "`{command}` has no example"
+        );
+        all.push_str(&format!("==== venom-host {command}\n{help}\n"));
+    }
+    insta::assert_snapshot!("help", all);
+}
+
+#[test]
+fn completions_name_the_commands() {
+    let home = Home::new();
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let script = home.run(&["completions", shell]).fine();
+        assert!(script.contains("doctor") && script.contains("venom-host"), "{shell}");
+    }
+}
+
+#[test]
+fn version_is_printed() {
+    assert_eq!(
+        Home::new().run(&["--version"]).fine(),
+        concat!("venom-host ", env!("CARGO_PKG_VERSION"), "\n")
+    );
+}
+
+#[test]
+fn no_colour_where_nobody_sees_it() {
+    let said = Home::new().run(&["run", "NoSuch.method"]);
+    assert!(!said.err.contains('\u{1b}'), "{:?}", said.err);
+}
