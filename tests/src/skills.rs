@@ -58,6 +58,15 @@ impl Publisher {
         })
     }
 
+    /// With the key of a data directory that `venom-host init` made.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn of_data_dir(data: &Path) -> Result<Self> {
+        let key = SigningKey::load(&data.join("keys").join("publisher.key"))?;
+        Ok(Self { key })
+    }
+
     /// The key by which its skills are trusted.
     #[must_use]
     pub fn key(&self) -> PublicKey {
