@@ -9,11 +9,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 use venom_foreman::{Action, Counts, Event, Foreman, LinkId, Moment, NodeRecord, Rejection, Settings, Target};
 use venom_protocol::{
     Cancel, ErrorCode, Event as Notice, ExecuteSkill, Handshake, NodeId, NodeView, PROTOCOL_VERSION, Progress,
-    ProgressUpdate, RequestId, Response, Timestamp, Welcome,
+    RequestId, Response, Timestamp, Welcome,
 };
 
 use crate::NexusSettings;
@@ -40,14 +40,12 @@ struct Pending {
     message: Option<Box<ExecuteSkill>>,
     /// Once it is sent.
     node_id: Option<NodeId>,
-    progress: Option<mpsc::Sender<ProgressUpdate>>,
 }
 
 /// A call to place.
 pub(crate) struct NewCall {
     pub(crate) target: Target,
     pub(crate) message: Box<ExecuteSkill>,
-    pub(crate) progress: Option<mpsc::Sender<ProgressUpdate>>,
 }
 
 struct Core {
@@ -145,19 +143,15 @@ impl Driver {
         );
     }
 
-    /// A running skill said something: to the caller that streams, and to whoever listens.
+    /// A running skill said something. Told to listeners when the call is that node's.
     pub(crate) fn progressed(&self, from: NodeId, progress: Progress) {
         let core = self.lock();
-        let Some(call) = core
+        if core
             .calls
             .get(&progress.request_id)
-            .filter(|call| call.node_id == Some(from))
-        else {
+            .is_none_or(|call| call.node_id != Some(from))
+        {
             return;
-        };
-        if let Some(listener) = &call.progress {
-            // a caller that does not keep up misses some; the result is what counts
-            let _ = listener.try_send(progress.update.clone());
         }
         drop(core);
         self.events.publish_passing(|| {
@@ -176,7 +170,6 @@ impl Driver {
         let (answer, mut ending) = oneshot::channel();
         let pending = Pending {
             answer,
-            progress: call.progress,
             node_id: None,
             message: None,
         };

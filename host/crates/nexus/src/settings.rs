@@ -81,7 +81,8 @@ impl Default for NexusSettings {
 /// failures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RateLimits {
-    /// Requests a second for each token, or for each address without one (20,000). 0: no limit.
+    /// Requests a second for each token, or for each address without one (50,000: a brake on runaway
+    /// scripts, over what one nexus can do on a small machine). 0: no limit.
     pub requests_per_second: u32,
     /// Wrong tokens a minute for each address (60). 0: no limit.
     pub auth_failures_per_minute: u32,
@@ -90,7 +91,7 @@ pub struct RateLimits {
 impl Default for RateLimits {
     fn default() -> Self {
         Self {
-            requests_per_second: 20_000,
+            requests_per_second: 50_000,
             auth_failures_per_minute: 60,
         }
     }

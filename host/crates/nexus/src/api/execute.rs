@@ -143,11 +143,7 @@ impl Order {
             timeout: timeout.as_secs_f64(),
             traceparent: Some(visitor.trace.to_string()),
         });
-        let call = NewCall {
-            target,
-            message,
-            progress: None,
-        };
+        let call = NewCall { target, message };
         shared.driver.call(call, timeout).await
     }
 

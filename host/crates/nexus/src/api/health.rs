@@ -62,3 +62,35 @@ pub(super) async fn metrics(State(shared): App) -> Result<Response, Problem> {
         .insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     Ok(response)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use http::{Request, StatusCode};
+    use tower::ServiceExt;
+
+    use super::*;
+    use crate::NexusSettings;
+    use crate::state::Shared;
+
+    async fn status(shared: &Arc<Shared>, path: &str) -> StatusCode {
+        let request = Request::get(path).body(Body::empty()).unwrap();
+        crate::api::router(Arc::clone(shared))
+            .oneshot(request)
+            .await
+            .unwrap()
+            .status()
+    }
+
+    #[tokio::test]
+    async fn ready_only_between_start_and_stop_and_alive_all_the_time() {
+        let shared = Arc::new(Shared::new(NexusSettings::default(), None).unwrap());
+        assert_eq!(status(&shared, "/readyz").await, 503);
+        shared.set_ready();
+        assert_eq!(status(&shared, "/readyz").await, 200);
+        shared.stopping.cancel();
+        assert_eq!(status(&shared, "/readyz").await, 503);
+        assert_eq!(status(&shared, "/healthz").await, 200);
+    }
+}

@@ -1,6 +1,13 @@
 //! The nexus over real sockets: a listener on port 0, fake spores that speak the wire by hand, and an HTTP
 //! client that knows nothing of this crate. Conditions are waited for with a deadline, never slept for.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test binary: what goes wrong should stop the test, helpers included"
+)]
+
 mod harness;
 
 mod calls;
