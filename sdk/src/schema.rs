@@ -28,7 +28,7 @@ impl ParamsSchema {
     /// A parameter that may be left out.
     #[must_use]
     pub fn optional<T: JsonSchema>(mut self, name: &str, summary: &str) -> Self {
-        let schema = self.generator.subschema_for::<T>().to_value();
+        let schema = schema_of::<T>(&mut self.generator);
         self.insert(name, schema, summary);
         self
     }
@@ -36,7 +36,7 @@ impl ParamsSchema {
     /// A parameter with a value of its own when it is left out.
     #[must_use]
     pub fn defaulted<T: JsonSchema + Serialize>(mut self, name: &str, summary: &str, default: &T) -> Self {
-        let mut schema = into_object(self.generator.subschema_for::<T>().to_value());
+        let mut schema = into_object(schema_of::<T>(&mut self.generator));
         if let Ok(default) = serde_json::to_value(default) {
             schema.insert("default".to_owned(), default);
         }
@@ -61,6 +61,16 @@ impl ParamsSchema {
             schema.insert("description".to_owned(), summary.into());
         }
         self.properties.insert(name.to_owned(), Value::Object(schema));
+    }
+}
+
+/// The schema of a type, or a reference to its definition. A type that is always written out asks the generator for
+/// nothing, so a skill with plain parameters carries none of the bookkeeping of definitions (30 KiB).
+fn schema_of<T: JsonSchema>(generator: &mut SchemaGenerator) -> Value {
+    if T::inline_schema() {
+        T::json_schema(generator).to_value()
+    } else {
+        generator.subschema_for::<T>().to_value()
     }
 }
 
@@ -108,10 +118,9 @@ pub trait Published {
 
 impl<T: JsonSchema> Published for Maybe<T> {
     fn result_schema(&self) -> String {
-        SchemaGenerator::default()
-            .into_root_schema_for::<T>()
-            .to_value()
-            .to_string()
+        let mut generator = SchemaGenerator::default();
+        let schema = into_object(schema_of::<T>(&mut generator));
+        document(schema, generator.definitions_mut())
     }
 }
 
