@@ -38,6 +38,7 @@ use wasmtime_wasi::runtime::spawn_blocking;
 
 use super::Refusal;
 
+#[cfg(target_os = "linux")]
 pub(crate) use confine::ChildConfinement;
 pub use grants::CommandGrants;
 

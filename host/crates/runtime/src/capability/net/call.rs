@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use venom_bundle::capability::NetProtocol;
 use wasmtime_wasi::sockets::SocketAddrUse;
 
+use super::name::is_literal;
 use super::{AddressPolicy, normalise};
 use crate::capability::{Connections, Refusal, Refusals};
 
@@ -85,7 +86,10 @@ impl NetCall {
     }
 
     pub(super) fn lookup_started(&self, handle: u32, name: &str) {
-        self.state().lookups.insert(handle, normalise(name));
+        // an address learned by spelling it out would pass for one that a name's owner answered for
+        if !is_literal(name) {
+            self.state().lookups.insert(handle, normalise(name));
+        }
     }
 
     pub(super) fn lookup_ended(&self, handle: u32) {

@@ -62,6 +62,7 @@ fn connections_are_a_budget_and_refused_ones_cost_nothing() {
     let (call, refusals) = call(&["10.0.0.0/8"], 2);
     for _ in 0..5 {
         assert!(!call.permits(at("11.0.0.1:1"), SocketAddrUse::TcpConnect));
+        assert!(!call.permits(at("11.0.0.1:1"), SocketAddrUse::UdpSend));
     }
     assert!(call.permits(at("10.0.0.1:1"), SocketAddrUse::TcpConnect));
     // the second datagram to a peer is no second connection
@@ -106,6 +107,14 @@ fn a_looked_up_address_is_reachable_by_its_name_in_this_call_only() {
     assert!(!first.permits(at("127.0.0.1:5432"), SocketAddrUse::TcpConnect));
     let (second, _) = call(&["db.example.com"], 9);
     assert!(!second.permits(peer, SocketAddrUse::TcpConnect));
+}
+
+#[test]
+fn an_address_spelled_out_teaches_nothing() {
+    let (call, _) = call(&["0x*"], 9);
+    call.lookup_started(1, "0x0a000009");
+    call.learn(1, "10.0.0.9".parse().unwrap());
+    assert!(!call.permits(at("10.0.0.9:1"), SocketAddrUse::TcpConnect));
 }
 
 #[test]

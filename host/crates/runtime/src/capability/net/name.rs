@@ -1,5 +1,7 @@
 //! Host names and the patterns that grant them. No look-up happens here.
 
+use std::net::IpAddr;
+
 /// `*` alone, or a name with at most one `*` at either end (`*.example.com`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum NamePattern {
@@ -47,11 +49,27 @@ pub(crate) fn normalise(name: &str) -> String {
     name.strip_suffix('.').map_or_else(|| name.clone(), str::to_owned)
 }
 
+/// Whether resolvers take the text for an address already, in any of its spellings (`127.0.0.1`, `[::1]`,
+/// `0x7f000001`, `127.1`): then nobody is asked, and nothing is learned.
+pub(super) fn is_literal(name: &str) -> bool {
+    let name = normalise(name);
+    let bare = name.trim_start_matches('[').trim_end_matches(']');
+    let last = bare.rsplit('.').next().unwrap_or_default();
+    // exactly what the URL standard calls "ends in a number": anything else would be asked of a name server
+    let hexadecimal = last.strip_prefix("0x");
+    let hexadecimal = hexadecimal.is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    bare.parse::<IpAddr>().is_ok() || is_number(last) || hexadecimal
+}
+
+fn is_number(label: &str) -> bool {
+    !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_digit())
+}
+
 fn is_name(name: &str) -> bool {
     let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     let last = name.rsplit('.').next().unwrap_or_default();
     // a last label of digits is an address written wrongly (`10.0.0.300`), never a name
-    let numeric = !last.is_empty() && last.bytes().all(|byte| byte.is_ascii_digit());
+    let numeric = is_number(last);
     !name.is_empty() && name.len() <= 253 && name.chars().all(legal) && !name.contains("..") && !numeric
 }
 
@@ -78,6 +96,25 @@ mod tests {
         ] {
             let parsed = NamePattern::parse(pattern).unwrap();
             assert_eq!(parsed.matches(&normalise(name)), granted, "{pattern} {name}");
+        }
+    }
+
+    #[test]
+    fn addresses_are_told_from_names_in_any_spelling() {
+        for literal in [
+            "127.0.0.1",
+            "::1",
+            "[::1]",
+            "127.1",
+            "2130706433",
+            "0x7f000001",
+            "0177.0.0.0x1",
+            "10.0.0.300",
+        ] {
+            assert!(is_literal(literal), "{literal}");
+        }
+        for name in ["example.com", "1.example", "x0x1", "a1", "secret.0xzz", "0x1.com"] {
+            assert!(!is_literal(name), "{name}");
         }
     }
 

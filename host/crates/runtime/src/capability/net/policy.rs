@@ -6,6 +6,7 @@ use std::ops::RangeInclusive;
 use ipnet::IpNet;
 use venom_bundle::capability::{Grants, NetGrant, NetProtocol};
 
+use super::name::is_literal;
 use super::{NamePattern, Special, embedded, normalise, specials};
 use crate::capability::refusal::policy_key;
 use crate::capability::{GrantError, Refusal};
@@ -110,7 +111,7 @@ impl AddressPolicy {
                 .rules
                 .iter()
                 .any(|rule| rule.peer_name().is_some_and(|pattern| pattern.matches(&wanted)));
-        if granted || is_address(name) {
+        if granted || is_literal(name) {
             return Ok(());
         }
         Err(Refusal {
@@ -223,14 +224,6 @@ fn ports(text: &str) -> Result<RangeInclusive<u16>, String> {
         (Ok(first), Ok(last)) if 0 < first && first <= last => Ok(first..=last),
         _ => Err(format!("port `{text}` is none (write 22, 8000-9000 or *)")),
     }
-}
-
-/// Whether the text is an address already, so that looking it up asks nobody.
-fn is_address(name: &str) -> bool {
-    name.trim_start_matches('[')
-        .trim_end_matches(']')
-        .parse::<IpAddr>()
-        .is_ok()
 }
 
 fn canonical(peer: SocketAddr) -> SocketAddr {

@@ -134,6 +134,12 @@ impl Filters {
         Self(build(grant).ok().map(Arc::from))
     }
 
+    /// As on a system without seccomp.
+    #[cfg(test)]
+    pub(in super::super) fn none() -> Self {
+        Self(None)
+    }
+
     pub(super) fn programs(&self) -> Option<Arc<[BpfProgram]>> {
         self.0.clone()
     }

@@ -254,6 +254,28 @@ async fn inherited_descriptors_do_not_reach_the_program() {
 }
 
 #[tokio::test]
+async fn a_system_without_seccomp_runs_only_what_may_run_so() {
+    let place = Place::new(Access::Ro);
+    let run_with = async |confinement| {
+        let granting = CommandGrant {
+            confinement,
+            ..grant("echo")
+        };
+        let grants = place.grants(granting).without_seccomp();
+        let limits = CommandLimits { remaining: LONG };
+        run(&grants, request("echo", &["hi"]), limits, &CancellationToken::new()).await
+    };
+    let refusal = refused(run_with(Confinement::Required).await);
+    assert!(refusal.reason.contains("lacks seccomp"), "{refusal}");
+    assert!(
+        refusal.missing_grant.ends_with("confinement = \"best-effort\""),
+        "{refusal}"
+    );
+    let output = run_with(Confinement::BestEffort).await.unwrap();
+    assert_eq!(text(&output.output), "hi\n");
+}
+
+#[tokio::test]
 async fn a_granted_path_is_what_runs() {
     let place = Place::new(Access::Ro);
     let granting = CommandGrant {
