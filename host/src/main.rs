@@ -6,6 +6,7 @@ mod client;
 mod commands;
 mod data_dir;
 mod failure;
+mod limits;
 mod logging;
 mod output;
 mod params;

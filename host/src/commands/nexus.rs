@@ -36,6 +36,7 @@ pub(crate) async fn run(settings: NexusSettings, data: DataDir) -> Result<(), Fa
     let documents = read_documents(&settings, &data)?;
     let local = documents.is_some().then(SkillSet::empty);
     let nexus = Nexus::new(for_nexus(&settings, &data)?, local.clone()).or_fail("the nexus cannot start")?;
+    crate::limits::raise_open_files();
     let signals = Signals::watch()?;
     let (listener, address) = bind(&settings).await?;
     if let (Some(documents), Some(skills)) = (documents, local) {

@@ -35,6 +35,7 @@ pub(crate) async fn run(settings: SporeSettings, data: DataDir) -> Result<(), Fa
     let _lock = lock(&data)?;
     let for_spore = for_spore(&settings, &data)?;
     let documents = Arc::new(Documents::read(&settings.sandbox, &data, settings.dev)?);
+    crate::limits::raise_open_files();
     let signals = Signals::watch()?;
     // Cancelled when this function ends, however it ends.
     let stop = CancellationToken::new();

@@ -79,3 +79,25 @@ fn a_skill_is_granted_nothing_until_the_policy_says_so() {
         "--policy beats the directory's"
     );
 }
+
+/// Scaffolds, builds and runs the template of another language.
+fn builds_and_runs(language: &str) {
+    let home = Home::initialised();
+    let place = home.path().parent().unwrap().join("greeter").display().to_string();
+    home.run(&["skill", "new", "Greeter", "--lang", language, "--dir", &place])
+        .fine();
+    home.run(&["skill", "build", &place, "--install"]).fine();
+    assert_eq!(home.run(&["run", "Greeter.hello", "name=Ada"]).fine(), "hello, Ada\n");
+}
+
+#[test]
+#[ignore = "fetches componentize-py; needs python3 with venv and the network"]
+fn a_python_skill_builds_and_runs() {
+    builds_and_runs("python");
+}
+
+#[test]
+#[ignore = "fetches jco; needs node 20 or later with npm and the network"]
+fn a_javascript_skill_builds_and_runs() {
+    builds_and_runs("js");
+}

@@ -7,6 +7,9 @@ use super::Check;
 use crate::sandbox;
 use crate::settings::SandboxSettings;
 
+/// Enough for the connections a nexus takes by default.
+const WANTED_FILES: u64 = 10_240;
+
 /// Slots of the engine that is started for a look.
 const SLOTS: u32 = 2;
 
@@ -18,7 +21,7 @@ const NOT_AFTER: i64 = NOT_BEFORE + 30 * 365 * 86_400;
 
 /// What does not depend on settings.
 pub(crate) fn check() -> Vec<Check> {
-    vec![clock(), landlock(), seccomp()]
+    vec![clock(), landlock(), seccomp(), open_files()]
 }
 
 /// What depends on how the sandbox is set up.
@@ -88,6 +91,20 @@ fn landlock() -> Check {
             "use Linux 5.13 or newer with lsm=landlock; containers need a runtime that lets it through",
         ),
     }
+}
+
+/// A nexus holds one file for every spore and every caller.
+fn open_files() -> Check {
+    let name = "open files";
+    let most = crate::limits::most_open_files();
+    if most >= WANTED_FILES {
+        return Check::ok(name, format!("a process may open {most}"));
+    }
+    Check::warn(
+        name,
+        format!("a process may open only {most}: a nexus takes fewer spores than that"),
+        format!("raise the hard limit (`ulimit -Hn`, LimitNOFILE= of systemd) to {WANTED_FILES} or more"),
+    )
 }
 
 /// Makes a rule set that needs all of `abi` and throws it away; nothing is restricted.
