@@ -28,10 +28,10 @@ pub(crate) struct PackArgs {
     /// What the skill is and asks for
     #[arg(long, value_name = "FILE", default_value = "skill.toml")]
     pub manifest: PathBuf,
-    /// Bundle to write [default: <name>.venom]
+    /// Bundle to write [default: {name}.venom]
     #[arg(long, short, value_name = "FILE")]
     pub out: Option<PathBuf>,
-    /// Key that signs [default: <data dir>/keys/publisher.key]
+    /// Key that signs [default: {data dir}/keys/publisher.key]
     #[arg(long, value_name = "FILE")]
     pub key: Option<PathBuf>,
     /// Print as JSON
@@ -46,7 +46,7 @@ pub(crate) struct SignArgs {
     /// Bundle to sign
     #[arg(value_name = "BUNDLE")]
     pub bundle: PathBuf,
-    /// Key that signs [default: <data dir>/keys/publisher.key]
+    /// Key that signs [default: {data dir}/keys/publisher.key]
     #[arg(long, value_name = "FILE")]
     pub key: Option<PathBuf>,
     /// Bundle to write [default: replace BUNDLE]
@@ -64,7 +64,7 @@ pub(crate) struct VerifyArgs {
     /// Bundle to check
     #[arg(value_name = "BUNDLE")]
     pub bundle: PathBuf,
-    /// Who may publish skills [env: VENOM_TRUST] [default: <data dir>/trust.toml]
+    /// Who may publish skills [env: VENOM_TRUST] [default: {data dir}/trust.toml]
     #[arg(long, value_name = "FILE")]
     pub trust: Option<PathBuf>,
     /// Print as JSON

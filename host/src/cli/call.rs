@@ -23,13 +23,13 @@ pub(crate) struct ParamArgs {
 /// Which skills, trust and policy a command looks at.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct SandboxArgs {
-    /// Directory of bundles [env: SPORE_SKILLS] [default: <data dir>/skills]
+    /// Directory of bundles [env: SPORE_SKILLS] [default: {data dir}/skills]
     #[arg(long, value_name = "DIR")]
     pub skills: Option<PathBuf>,
-    /// What the skills may do here [env: SPORE_POLICY] [default: <data dir>/policy.toml]
+    /// What the skills may do here [env: SPORE_POLICY] [default: {data dir}/policy.toml]
     #[arg(long, value_name = "FILE")]
     pub policy: Option<PathBuf>,
-    /// Who may publish skills [env: VENOM_TRUST] [default: <data dir>/trust.toml]
+    /// Who may publish skills [env: VENOM_TRUST] [default: {data dir}/trust.toml]
     #[arg(long, value_name = "FILE")]
     pub trust: Option<PathBuf>,
 }
@@ -48,7 +48,7 @@ pub(crate) struct RunArgs {
     /// Which skills and policy.
     #[command(flatten)]
     pub sandbox: SandboxArgs,
-    /// Development mode: FileSkill and ShellSkill may use <data dir>/workspace
+    /// Development mode: FileSkill and ShellSkill may use {data dir}/workspace
     #[arg(long, conflicts_with = "policy")]
     pub dev: bool,
     /// Longest the call may take
@@ -90,7 +90,7 @@ pub(crate) struct NexusClientArgs {
     /// Nexus to talk to [env: VENOM_NEXUS] [default: http://127.0.0.1:8000]
     #[arg(long, value_name = "URL")]
     pub nexus: Option<String>,
-    /// Operator token [env: VENOM_TOKEN] [default: <data dir>/operator.token]
+    /// Operator token [env: VENOM_TOKEN] [default: {data dir}/operator.token]
     #[arg(long, value_name = "T")]
     pub token: Option<String>,
     /// Certificates that may have signed the nexus's, PEM [env: VENOM_CA_FILE] [default: the public ones]

@@ -20,7 +20,7 @@ pub(crate) enum KeyCommand {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  venom-host key new\n  venom-host key new --out release.key")]
 pub(crate) struct NewKeyArgs {
-    /// Private key to write, PKCS#8 PEM; the public half goes beside it as .pub [default: <data dir>/keys/publisher.key]
+    /// Private key to write, PKCS#8 PEM; the public half goes beside it as .pub [default: {data dir}/keys/publisher.key]
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
     /// Print as JSON

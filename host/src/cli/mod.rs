@@ -45,7 +45,7 @@ pub(crate) struct GlobalArgs {
     /// Where keys, tokens, policy and skills live [env: VENOM_DATA_DIR] [default: ~/.local/share/venom]
     #[arg(long, global = true, value_name = "DIR", help_heading = "Global options")]
     pub data_dir: Option<PathBuf>,
-    /// Settings file [env: VENOM_CONFIG] [default: <data dir>/venom.toml]
+    /// Settings file [env: VENOM_CONFIG] [default: {data dir}/venom.toml]
     #[arg(long, global = true, value_name = "FILE", help_heading = "Global options")]
     pub config: Option<PathBuf>,
     /// What to log, for example `debug` or `venom_nexus=trace,info` [env: VENOM_LOG, RUST_LOG]

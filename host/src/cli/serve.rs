@@ -24,7 +24,7 @@ pub(crate) struct NexusArgs {
     /// Port to listen on, 0 for any free one [env: NEXUS_PORT] [default: 8000]
     #[arg(long, value_name = "N")]
     pub port: Option<u16>,
-    /// Token spores must show [env: NEXUS_SHARED_TOKEN] [default: <data dir>/node.token]
+    /// Token spores must show [env: NEXUS_SHARED_TOKEN] [default: {data dir}/node.token]
     #[arg(long, value_name = "T")]
     pub token: Option<String>,
     /// Whether spores may connect [env: ENABLE_NEXUS] [default: on]
@@ -60,16 +60,16 @@ pub(crate) struct NexusArgs {
     /// Run a skill here when no node can [env: NEXUS_LOCAL_FALLBACK] [default: on]
     #[arg(long, value_name = "on|off")]
     pub local_fallback: Option<Switch>,
-    /// Bundles for the local fallback [env: NEXUS_SKILLS] [default: <data dir>/skills]
+    /// Bundles for the local fallback [env: NEXUS_SKILLS] [default: {data dir}/skills]
     #[arg(long, value_name = "DIR")]
     pub skills: Option<PathBuf>,
-    /// What those skills may do here [env: NEXUS_POLICY] [default: <data dir>/policy.toml]
+    /// What those skills may do here [env: NEXUS_POLICY] [default: {data dir}/policy.toml]
     #[arg(long, value_name = "FILE")]
     pub policy: Option<PathBuf>,
-    /// Who may publish skills [env: VENOM_TRUST] [default: <data dir>/trust.toml]
+    /// Who may publish skills [env: VENOM_TRUST] [default: {data dir}/trust.toml]
     #[arg(long, value_name = "FILE")]
     pub trust: Option<PathBuf>,
-    /// Log of security events [env: NEXUS_AUDIT_LOG] [default: <data dir>/audit.jsonl]
+    /// Log of security events [env: NEXUS_AUDIT_LOG] [default: {data dir}/audit.jsonl]
     #[arg(long, value_name = "FILE")]
     pub audit_log: Option<PathBuf>,
 }
@@ -81,13 +81,13 @@ pub(crate) struct NexusArgs {
                   Prints `spore ready NODE_ID` on stdout once the nexus took it. SIGTERM drains, a second one quits."
 )]
 pub(crate) struct SporeArgs {
-    /// Development mode: nexus on loopback only, FileSkill and ShellSkill may use <data dir>/workspace
+    /// Development mode: nexus on loopback only, FileSkill and ShellSkill may use {data dir}/workspace
     #[arg(long)]
     pub dev: bool,
     /// Nexus to work for [env: SPORE_NEXUS_URL, SPORE_NEXUS_HOST, SPORE_NEXUS_PORT] [default: http://127.0.0.1:8000]
     #[arg(long, value_name = "URL")]
     pub nexus: Option<String>,
-    /// Token the nexus asks of spores [env: SPORE_SHARED_TOKEN] [default: <data dir>/node.token]
+    /// Token the nexus asks of spores [env: SPORE_SHARED_TOKEN] [default: {data dir}/node.token]
     #[arg(long, value_name = "T")]
     pub token: Option<String>,
     /// Name for people [env: SPORE_NODE_NAME] [default: the host's name]
@@ -111,13 +111,13 @@ pub(crate) struct SporeArgs {
     /// Certificates that may have signed the nexus's, PEM [env: SPORE_CA_FILE] [default: the public ones]
     #[arg(long, value_name = "FILE")]
     pub ca_file: Option<PathBuf>,
-    /// Bundles to offer [env: SPORE_SKILLS] [default: <data dir>/skills]
+    /// Bundles to offer [env: SPORE_SKILLS] [default: {data dir}/skills]
     #[arg(long, value_name = "DIR")]
     pub skills: Option<PathBuf>,
-    /// What the skills may do here [env: SPORE_POLICY] [default: <data dir>/policy.toml]
+    /// What the skills may do here [env: SPORE_POLICY] [default: {data dir}/policy.toml]
     #[arg(long, value_name = "FILE")]
     pub policy: Option<PathBuf>,
-    /// Who may publish skills [env: VENOM_TRUST] [default: <data dir>/trust.toml]
+    /// Who may publish skills [env: VENOM_TRUST] [default: {data dir}/trust.toml]
     #[arg(long, value_name = "FILE")]
     pub trust: Option<PathBuf>,
 }

@@ -36,7 +36,7 @@ pub(crate) struct NewSkillArgs {
         default_value = "rust"
     )]
     pub lang: Language,
-    /// Where to put it [default: ./<name in kebab-case>]
+    /// Where to put it [default: ./{name in kebab-case}]
     #[arg(long, value_name = "DIR")]
     pub dir: Option<PathBuf>,
     /// Use the venom-sdk at this path (Rust) [default: the one this program was built with]
@@ -65,10 +65,10 @@ pub(crate) struct BuildArgs {
     /// Directory with skill.toml
     #[arg(default_value = ".", value_name = "DIR")]
     pub dir: PathBuf,
-    /// Bundle to write [default: <DIR>/<name>.venom]
+    /// Bundle to write [default: DIR/{name}.venom]
     #[arg(long, short, value_name = "FILE")]
     pub out: Option<PathBuf>,
-    /// Put the bundle into <data dir>/skills too
+    /// Put the bundle into {data dir}/skills too
     #[arg(long)]
     pub install: bool,
     /// Cargo profile (Rust) [default: skill where Cargo.toml has it, else release]
