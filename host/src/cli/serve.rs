@@ -45,7 +45,7 @@ pub(crate) struct NexusArgs {
     /// Largest request body [env: NEXUS_MAX_BODY] [default: 8 MiB]
     #[arg(long, value_name = "SIZE")]
     pub max_body: Option<ByteSize>,
-    /// Requests a second for each token, 0 for no limit [env: NEXUS_RATE_LIMIT] [default: 20000]
+    /// Requests a second for each token, 0 for no limit [env: NEXUS_RATE_LIMIT] [default: 50000]
     #[arg(long, value_name = "N")]
     pub rate_limit: Option<u32>,
     /// Wrong tokens a minute for each address, 0 for no limit [env: NEXUS_AUTH_FAILURES] [default: 60]

@@ -95,7 +95,7 @@ fn nexus() {
         |s| format!("{:?}", s.tls) => ["--tls-cert", "C", "--tls-key", "K"] -> r#"Some(TlsPair { cert: "C", key: "K" })"#, [NEXUS_TLS_CERT = "c", NEXUS_TLS_KEY = "k"] -> r#"Some(TlsPair { cert: "c", key: "k" })"#, "[nexus]\ntls_cert = \"/c\"\ntls_key = \"/k\"" -> r#"Some(TlsPair { cert: "/c", key: "/k" })"#, "None";
         |s| s.max_body.0.to_string() => ["--max-body", "4KiB"] -> "4096", [NEXUS_MAX_BODY = "3 KiB"] -> "3072", "[nexus]\nmax_body = \"2 KiB\"" -> "2048", "8388608";
         |s| s.max_connections.to_string() => ["--max-connections", "4"] -> "4", [NEXUS_MAX_CONNECTIONS = "3"] -> "3", "[nexus]\nmax_connections = 2" -> "2", "10000";
-        |s| s.rate_limits.requests_per_second.to_string() => ["--rate-limit", "4"] -> "4", [NEXUS_RATE_LIMIT = "3"] -> "3", "[nexus]\nrate_limit = 2" -> "2", "20000";
+        |s| s.rate_limits.requests_per_second.to_string() => ["--rate-limit", "4"] -> "4", [NEXUS_RATE_LIMIT = "3"] -> "3", "[nexus]\nrate_limit = 2" -> "2", "50000";
         |s| s.rate_limits.auth_failures_per_minute.to_string() => ["--auth-failures", "4"] -> "4", [NEXUS_AUTH_FAILURES = "3"] -> "3", "[nexus]\nauth_failures = 2" -> "2", "60";
         |s| s.local_fallback.to_string() => ["--local-fallback", "on"] -> "true", [NEXUS_LOCAL_FALLBACK = "off"] -> "false", "[nexus]\nlocal_fallback = true" -> "true", "true";
         |s| s.audit_log.display().to_string() => ["--audit-log", "C"] -> "C", [NEXUS_AUDIT_LOG = "B"] -> "B", "[nexus]\naudit_log = \"A\"" -> "/d/A", "/d/audit.jsonl";
