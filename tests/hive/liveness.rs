@@ -60,7 +60,11 @@ async fn a_goodbye_takes_a_node_offline_at_once_and_a_crash_fails_its_calls() ->
     polite.stop().await;
     client.until_online(polite_id, false).await?;
 
-    let hanging = hive.simulated().answer(|_, _| Box::pin(std::future::pending())).connect(DEADLINE).await?;
+    let hanging = hive
+        .simulated()
+        .answer(|_, _| Box::pin(std::future::pending()))
+        .connect(DEADLINE)
+        .await?;
     let id = hanging.node_id();
     let caller = client.clone();
     let call = tokio::spawn(async move { caller.execute(id, "EchoSkill.hang", json!({}), 60.0).await });
@@ -101,7 +105,11 @@ async fn a_thousand_spores_are_online_together() -> Result<()> {
 async fn a_second_process_with_the_same_id_is_refused_while_the_first_lives() -> Result<()> {
     let hive = TestHive::start().await?;
     let client = hive.client()?;
-    let first = hive.simulated().with(|settings| settings.name = "first".to_owned()).connect(DEADLINE).await?;
+    let first = hive
+        .simulated()
+        .with(|settings| settings.name = "first".to_owned())
+        .connect(DEADLINE)
+        .await?;
     let id = first.node_id();
     let clone = hive.simulated().with(|settings| {
         settings.node_id = id;
@@ -111,15 +119,19 @@ async fn a_second_process_with_the_same_id_is_refused_while_the_first_lives() ->
     assert!(refused.is_err(), "the clone was taken");
     let shown = client.until_online(id, true).await?;
     assert_eq!(shown["node_name"], "first");
-    assert_eq!(client.call(id, "EchoSkill.any", json!({"n": 1})).await?.result, json!({"n": 1}));
+    assert_eq!(
+        client.call(id, "EchoSkill.any", json!({"n": 1})).await?.result,
+        json!({"n": 1})
+    );
     Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_token_and_a_switched_off_node_role_have_their_close_codes() -> Result<()> {
-    for (node_role, token, code, reason) in
-        [(true, "wrong", 1008, "Authentication failed"), (false, SPORE_TOKEN, 1003, "")]
-    {
+    for (node_role, token, code, reason) in [
+        (true, "wrong", 1008, "Authentication failed"),
+        (false, SPORE_TOKEN, 1003, ""),
+    ] {
         let hive = TestHive::with(|settings| settings.node_role = node_role).await?;
         let (mut socket, _) = connect_async(format!("ws://{}/ws/nodes", hive.address())).await?;
         let id = NodeId::random();

@@ -20,7 +20,15 @@ async fn data_dir() -> Result<TempDir> {
 }
 
 async fn spore(data: &Path, nexus: &str) -> Result<(HostProcess, NodeId)> {
-    let arguments = ["spore", "--nexus", nexus, "--token", SPORE_TOKEN, "--heartbeat-interval", "200ms"];
+    let arguments = [
+        "spore",
+        "--nexus",
+        nexus,
+        "--token",
+        SPORE_TOKEN,
+        "--heartbeat-interval",
+        "200ms",
+    ];
     let mut process = HostProcess::start(data, &arguments)?;
     let id = process.ready("spore ready").await?.parse()?;
     Ok((process, id))
@@ -55,7 +63,10 @@ async fn a_spore_killed_mid_call_fails_the_call_and_comes_back_as_itself() -> Re
     let (_process, again) = spore(data.path(), &hive.url()).await?;
     assert_eq!(again, id, "the data directory keeps the id");
     client.until_online(id, true).await?;
-    assert_eq!(client.call(id, "EchoSkill.say", json!({"text": "back"})).await?.result, json!("back"));
+    assert_eq!(
+        client.call(id, "EchoSkill.say", json!({"text": "back"})).await?.result,
+        json!("back")
+    );
     Ok(())
 }
 
@@ -71,7 +82,9 @@ async fn sigterm_drains_a_spore_and_it_exits_0() -> Result<()> {
         Ok(client.node(id).await?.filter(|node| node["draining"] == true))
     })
     .await?;
-    let refused = client.execute(id, "EchoSkill.say", json!({"text": "late"}), 5.0).await?;
+    let refused = client
+        .execute(id, "EchoSkill.say", json!({"text": "late"}), 5.0)
+        .await?;
     assert_ne!(refused.status, 200, "a draining node took a call: {}", refused.body);
     let finished = soon("the answer", call).await???;
     assert_eq!(finished.status, 200, "{}", finished.body);
@@ -127,10 +140,17 @@ async fn a_nexus_killed_and_restarted_has_its_spores_back() -> Result<()> {
     for id in simulated.iter().map(|spore| spore.node_id()).chain([real]) {
         client.until_online(id, true).await?;
     }
-    assert_eq!(client.call(real, "EchoSkill.say", json!({"text": "x"})).await?.result, json!("x"));
+    assert_eq!(
+        client.call(real, "EchoSkill.say", json!({"text": "x"})).await?.result,
+        json!("x")
+    );
     let call = running(&client, real, 1_000).await?;
     process.signal(Signal::TERM)?;
-    assert_eq!(soon("the answer", call).await???.status, 200, "a drain lets a running call finish");
+    assert_eq!(
+        soon("the answer", call).await???.status,
+        200,
+        "a drain lets a running call finish"
+    );
     assert_eq!(process.ended().await?.code(), Some(0));
     Ok(())
 }

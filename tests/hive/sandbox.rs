@@ -32,14 +32,20 @@ impl Cage {
     }
 
     async fn try_to(&self, method: &str, parameters: Value) -> Result<Answer> {
-        self.client.call(self.node.id, &format!("HostileSkill.{method}"), parameters).await
+        self.client
+            .call(self.node.id, &format!("HostileSkill.{method}"), parameters)
+            .await
     }
 
     /// The attempt ends with the host's words, which contain one of `reasons`.
     async fn refuses(&self, method: &str, parameters: Value, reasons: &[&str]) -> Result<String> {
         let answer = self.try_to(method, parameters.clone()).await?;
         let why = if answer.success {
-            ensure!(answer.result["escaped"] == false, "{method} {parameters} escaped: {}", answer.result);
+            ensure!(
+                answer.result["escaped"] == false,
+                "{method} {parameters} escaped: {}",
+                answer.result
+            );
             answer.result["detail"].as_str().unwrap_or_default().to_owned()
         } else {
             answer.why().to_owned()
@@ -55,16 +61,30 @@ impl Cage {
         let answer = self.try_to(method, parameters).await?;
         ensure!(!answer.success, "{method} succeeded: {}", answer.result);
         ensure!(answer.code() == code, "{method}: {} {}", answer.code(), answer.why());
-        ensure!(answer.why().contains(reason), "{method}: `{}` does not say `{reason}`", answer.why());
-        ensure!(answer.why().contains("HostileSkill"), "{method}: `{}` does not name the skill", answer.why());
+        ensure!(
+            answer.why().contains(reason),
+            "{method}: `{}` does not say `{reason}`",
+            answer.why()
+        );
+        ensure!(
+            answer.why().contains("HostileSkill"),
+            "{method}: `{}` does not name the skill",
+            answer.why()
+        );
         self.is_unharmed().await.with_context(|| format!("after {method}"))
     }
 
     /// Both the skill that tried and its neighbour answer.
     async fn is_unharmed(&self) -> Result<()> {
-        let again = self.client.call(self.node.id, "HostileSkill.sleep", json!({"milliseconds": 0})).await?;
+        let again = self
+            .client
+            .call(self.node.id, "HostileSkill.sleep", json!({"milliseconds": 0}))
+            .await?;
         ensure!(again.success, "{again:?}");
-        let neighbour = self.client.call(self.node.id, "EchoSkill.say", json!({"text": "well"})).await?;
+        let neighbour = self
+            .client
+            .call(self.node.id, "EchoSkill.say", json!({"text": "well"}))
+            .await?;
         ensure!(neighbour.result == "well", "{neighbour:?}");
         Ok(())
     }

@@ -23,7 +23,10 @@ fn spore(hive: &TestHive, id: NodeId, token: &str) -> Result<Python> {
 }
 
 async fn said(script: &mut Python, event: &str) -> Result<Value> {
-    let line = script.line().await?.with_context(|| format!("the script ended before `{event}`"))?;
+    let line = script
+        .line()
+        .await?
+        .with_context(|| format!("the script ended before `{event}`"))?;
     let said: Value = serde_json::from_str(&line).with_context(|| line.clone())?;
     anyhow::ensure!(said["event"] == event, "{said} instead of `{event}`");
     Ok(said)
@@ -37,17 +40,25 @@ async fn a_python_spore_registers_beats_and_answers() -> Result<()> {
     let mut script = spore(&hive, id, SPORE_TOKEN)?;
     assert_eq!(said(&mut script, "connected").await?["node_id"], json!(id));
     let shown = client.until_online(id, true).await?;
-    assert_eq!((&shown["protocol"], &shown["node_name"]), (&json!(1), &json!("old-timer")));
+    assert_eq!(
+        (&shown["protocol"], &shown["node_name"]),
+        (&json!(1), &json!("old-timer"))
+    );
     assert_eq!(shown["capabilities"]["skills"], json!(["PythonSkill"]));
     for number in 0..20 {
-        let answer = client.call(id, "PythonSkill.echo", json!({"number": number, "text": "grüße"})).await?;
+        let answer = client
+            .call(id, "PythonSkill.echo", json!({"number": number, "text": "grüße"}))
+            .await?;
         assert!(answer.success);
         assert_eq!(answer.result, json!({"number": number, "text": "grüße"}));
     }
     let failed = client.call(id, "PythonSkill.nonsense", json!({})).await?;
     assert_eq!((failed.success, failed.why()), (false, "no method nonsense"));
     venom_tests::eventually("its load", async || {
-        Ok(client.node(id).await?.filter(|node| node["cpu_usage"] == 0.25 && node["memory_usage"] == 0.5))
+        Ok(client
+            .node(id)
+            .await?
+            .filter(|node| node["cpu_usage"] == 0.25 && node["memory_usage"] == 0.5))
     })
     .await?;
     Ok(())
@@ -109,10 +120,17 @@ async fn a_python_spore_with_a_wrong_token_gets_the_close_it_knows() -> Result<(
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rest_script_of_the_old_nexus_runs_unchanged() -> Result<()> {
     let hive = TestHive::start().await?;
-    let node = hive.node()?.skill(SkillName::Echo).skill(SkillName::Shell).skill(SkillName::File);
+    let node = hive
+        .node()?
+        .skill(SkillName::Echo)
+        .skill(SkillName::Shell)
+        .skill(SkillName::File);
     let node = node.grant(file_skill).grant(shell_skill).start().await?;
     let (url, id) = (hive.url(), node.id.to_string());
-    let mut script = Python::start("script.py", &[("NEXUS", &url), ("NODE", &id), ("TOKEN", OPERATOR_TOKEN)])?;
+    let mut script = Python::start(
+        "script.py",
+        &[("NEXUS", &url), ("NODE", &id), ("TOKEN", OPERATOR_TOKEN)],
+    )?;
     let mut checks = 0;
     while let Some(line) = script.line().await? {
         let check: Value = serde_json::from_str(&line)?;

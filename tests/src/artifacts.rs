@@ -28,7 +28,11 @@ pub fn repository() -> PathBuf {
 /// Where cargo builds: the test binary is in `<target>/<profile>/deps`.
 pub(crate) fn target_dir() -> Result<PathBuf> {
     let binary = env::current_exe().context("the test binary has no path")?;
-    binary.ancestors().nth(3).map(Path::to_owned).context("the test binary is in no target directory")
+    binary
+        .ancestors()
+        .nth(3)
+        .map(Path::to_owned)
+        .context("the test binary is in no target directory")
 }
 
 /// The bytes of a component, by its package: `echo-skill`.
@@ -89,7 +93,11 @@ fn build_once(what: &str, target: &Path, arguments: &[&str]) -> Result<()> {
         .output()
         .context("cargo cannot be run")?;
     if !built.status.success() {
-        bail!("cargo {} failed:\n{}", arguments.join(" "), String::from_utf8_lossy(&built.stderr));
+        bail!(
+            "cargo {} failed:\n{}",
+            arguments.join(" "),
+            String::from_utf8_lossy(&built.stderr)
+        );
     }
     Ok(fs::write(stamp, run.unwrap_or_default())?)
 }

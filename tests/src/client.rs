@@ -101,11 +101,18 @@ impl Client {
     pub async fn send(&self, request: RequestBuilder) -> Result<HttpAnswer> {
         let answer = request.send().await?;
         let status = answer.status();
-        let content_type = answer.headers().get("content-type").and_then(|value| value.to_str().ok());
+        let content_type = answer
+            .headers()
+            .get("content-type")
+            .and_then(|value| value.to_str().ok());
         let content_type = content_type.unwrap_or_default().to_owned();
         let text = answer.text().await?;
         let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
-        Ok(HttpAnswer { status, content_type, body })
+        Ok(HttpAnswer {
+            status,
+            content_type,
+            body,
+        })
     }
 
     /// GET.
@@ -140,7 +147,12 @@ impl Client {
     /// When the call itself is refused.
     pub async fn call(&self, node: NodeId, skill: &str, parameters: Value) -> Result<Answer> {
         let answer = self.execute(node, skill, parameters, 30.0).await?;
-        anyhow::ensure!(answer.status == StatusCode::OK, "{skill}: {} {}", answer.status, answer.body);
+        anyhow::ensure!(
+            answer.status == StatusCode::OK,
+            "{skill}: {} {}",
+            answer.status,
+            answer.body
+        );
         serde_json::from_value(answer.body.clone()).with_context(|| answer.body.to_string())
     }
 

@@ -203,7 +203,10 @@ impl NodeBuilder<'_> {
         let bundles = self.data.path().join("skills");
         self.hive.publisher.fill(&bundles, &self.skills)?;
         let (trust, address) = (self.hive.publisher.trust(), self.hive.address);
-        let (policy, stop) = (toml::from_str::<Policy>(&self.policy).context(self.policy)?, CancellationToken::new());
+        let (policy, stop) = (
+            toml::from_str::<Policy>(&self.policy).context(self.policy)?,
+            CancellationToken::new(),
+        );
         let (expected, hive_stop) = (self.skills.len(), stop.clone());
         let skills = tokio::task::spawn_blocking(move || -> Result<SkillSet> {
             let runtime = Runtime::new(runtime_settings(address)?)?;
@@ -214,7 +217,11 @@ impl NodeBuilder<'_> {
                 ..Backends::local()
             };
             let report = skills.load_directory(&runtime, &bundles, &trust, &policy, &backends);
-            ensure!(report.loaded.len() == expected, "skills were refused: {:?}", report.refused);
+            ensure!(
+                report.loaded.len() == expected,
+                "skills were refused: {:?}",
+                report.refused
+            );
             Ok(skills)
         })
         .await??;
@@ -224,10 +231,12 @@ impl NodeBuilder<'_> {
 
 /// Small enough that many test processes run beside each other; compiled code is shared by all of them.
 fn runtime_settings(nexus: SocketAddr) -> Result<RuntimeSettings> {
+    let own = target_dir()?.join("venom-tests");
+    std::fs::create_dir_all(&own)?;
     Ok(RuntimeSettings {
         slots: 300,
         max_memory: ByteSize::mib(128),
-        compiled_cache: Some(target_dir()?.join("venom-tests").join("compiled")),
+        compiled_cache: Some(own.join("compiled")),
         denied_addresses: vec![nexus],
         ..RuntimeSettings::default()
     })
@@ -256,7 +265,9 @@ impl Node {
             quit,
             life,
         };
-        tokio::time::timeout(DEADLINE, taken).await.context("the nexus did not take the spore")??;
+        tokio::time::timeout(DEADLINE, taken)
+            .await
+            .context("the nexus did not take the spore")??;
         Ok(node)
     }
 

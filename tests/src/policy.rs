@@ -5,15 +5,25 @@ use std::path::Path;
 /// `FileSkill` may use `workspace` as `/work`.
 #[must_use]
 pub fn file_skill(workspace: &Path) -> String {
-    format!("[[skills.FileSkill.fs]]\nhost = '{}'\nguest = '/work'\naccess = 'rw'\n", workspace.display())
+    format!(
+        "[[skills.FileSkill.fs]]\nhost = '{}'\nguest = '/work'\naccess = 'rw'\n",
+        workspace.display()
+    )
 }
 
 /// `ShellSkill` may run a few programs in `workspace`.
 #[must_use]
 pub fn shell_skill(workspace: &Path) -> String {
-    let mut text =
-        format!("[[skills.ShellSkill.fs]]\nhost = '{}'\nguest = '/work'\naccess = 'rw'\n", workspace.display());
-    for (name, arguments) in [("echo", "'**'"), ("sleep", "'<number>'"), ("cat", "'<path>'"), ("ls", "'-*', '<path>'")] {
+    let mut text = format!(
+        "[[skills.ShellSkill.fs]]\nhost = '{}'\nguest = '/work'\naccess = 'rw'\n",
+        workspace.display()
+    );
+    for (name, arguments) in [
+        ("echo", "'**'"),
+        ("sleep", "'<number>'"),
+        ("cat", "'<path>'"),
+        ("ls", "'-*', '<path>'"),
+    ] {
         text.push_str(&format!(
             "[[skills.ShellSkill.commands]]\nname = '{name}'\nargs = [{arguments}]\ndirectory = '/work'\n\
              confinement = 'best-effort'\n",

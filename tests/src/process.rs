@@ -24,7 +24,11 @@ impl HostProcess {
     /// When it cannot be built or started.
     pub fn start<A: AsRef<OsStr>>(data: &Path, arguments: &[A]) -> Result<Self> {
         let mut command = Command::new(host_binary()?);
-        command.args(arguments).env_clear().env("VENOM_DATA_DIR", data).env("HOME", data);
+        command
+            .args(arguments)
+            .env_clear()
+            .env("VENOM_DATA_DIR", data)
+            .env("HOME", data);
         for kept in ["PATH", "RUST_LOG"] {
             if let Some(value) = std::env::var_os(kept) {
                 command.env(kept, value);
@@ -61,7 +65,9 @@ impl HostProcess {
     pub async fn ready(&mut self, prefix: &str) -> Result<String> {
         let line = soon(prefix, self.output.next_line()).await??;
         let line = line.with_context(|| format!("it ended before it said `{prefix}`"))?;
-        let rest = line.strip_prefix(prefix).with_context(|| format!("`{line}` instead of `{prefix}`"))?;
+        let rest = line
+            .strip_prefix(prefix)
+            .with_context(|| format!("`{line}` instead of `{prefix}`"))?;
         Ok(rest.trim().to_owned())
     }
 
@@ -107,8 +113,15 @@ impl Python {
     /// When there is no `python3` here, which is a failure and not a reason to skip.
     pub fn start(script: &str, environment: &[(&str, &str)]) -> Result<Self> {
         let mut command = Command::new("python3");
-        command.arg("-I").arg("-u").arg(repository().join("tests/v1").join(script));
-        command.envs(environment.iter().copied()).stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
+        command
+            .arg("-I")
+            .arg("-u")
+            .arg(repository().join("tests/v1").join(script));
+        command
+            .envs(environment.iter().copied())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true);
         let mut child = command.spawn().context("python3 cannot be run")?;
         let output = child.stdout.take().context("it has no output")?;
         Ok(Self {

@@ -34,7 +34,9 @@ impl Endpoint {
             "wss" | "https" => (true, 443),
             _ => return Err(wrong("its scheme is none of ws, wss, http, https")),
         };
-        let plain: Uri = format!("ws://{rest}").parse().map_err(|_| wrong("it cannot be read as a url"))?;
+        let plain: Uri = format!("ws://{rest}")
+            .parse()
+            .map_err(|_| wrong("it cannot be read as a url"))?;
         let authority = plain.authority().ok_or_else(|| wrong("it names no host"))?;
         if authority.as_str().contains('@') {
             return Err(wrong("it carries a user name; the token is a setting of its own"));
@@ -45,11 +47,16 @@ impl Endpoint {
         if authority.host().is_empty() {
             return Err(wrong("it names no host"));
         }
-        let port = port_of(authority.as_str(), authority.host(), standard_port).ok_or_else(|| wrong("its port is none"))?;
+        let port =
+            port_of(authority.as_str(), authority.host(), standard_port).ok_or_else(|| wrong("its port is none"))?;
         let scheme = if tls { "wss" } else { "ws" };
         Ok(Self {
             url: format!("{scheme}://{}:{port}{}", authority.host(), path_of(plain.path())),
-            host: authority.host().trim_start_matches('[').trim_end_matches(']').to_owned(),
+            host: authority
+                .host()
+                .trim_start_matches('[')
+                .trim_end_matches(']')
+                .to_owned(),
             port,
             tls,
         })

@@ -19,7 +19,8 @@ use run::{Job, deadline_of};
 
 pub(crate) use run::Finished;
 
-/// Progress of all calls that is not yet written to the link; what comes on top is dropped and counted.
+/// Progress of all calls that is not yet written to the link. Reports on top of it are dropped and counted, partial
+/// results wait.
 const PROGRESS_CAPACITY: usize = 256;
 
 /// Parameters of all calls in hand together, running or waiting: four frames of the largest size. Without

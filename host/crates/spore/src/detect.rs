@@ -24,7 +24,8 @@ pub fn detect(tags: &[String]) -> Capabilities {
     Capabilities {
         skills: Vec::new(),
         tags: with_gpu(tags, gpu.is_some()),
-        cpu_cores: std::thread::available_parallelism().map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(u32::MAX)),
+        cpu_cores: std::thread::available_parallelism()
+            .map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(u32::MAX)),
         memory_mb: memory_bytes() / (1024 * 1024),
         has_gpu: gpu.is_some(),
         has_docker: docker::answers(std::env::var("DOCKER_HOST").ok().as_deref()),
@@ -64,7 +65,10 @@ mod tests {
         let found = detect(&["location:lab".to_owned()]);
         assert!(found.cpu_cores >= 1);
         assert!(found.memory_mb >= 64, "{}", found.memory_mb);
-        assert_eq!(found.platform, format!("{}-{}", std::env::consts::OS, std::env::consts::ARCH));
+        assert_eq!(
+            found.platform,
+            format!("{}-{}", std::env::consts::OS, std::env::consts::ARCH)
+        );
         assert_eq!(found.tags.first().map(String::as_str), Some("location:lab"));
         assert_eq!(found.tags.iter().any(|tag| tag == "gpu"), found.has_gpu);
     }

@@ -45,7 +45,10 @@ impl Dialer {
         };
         if endpoint.is_exposed() {
             let nexus = endpoint.authority();
-            tracing::warn!(nexus, "the token and all calls travel in plain text; use wss:// or https://");
+            tracing::warn!(
+                nexus,
+                "the token and all calls travel in plain text; use wss:// or https://"
+            );
         }
         Ok(Self { endpoint, connector })
     }
@@ -129,7 +132,9 @@ fn tls(ca_file: Option<&Path>) -> Result<ClientConfig, SporeError> {
 fn add_file(roots: &mut RootCertStore, path: &Path) -> Result<(), CaFileError> {
     let mut found = false;
     for certificate in CertificateDer::pem_file_iter(path).map_err(CaFileError::Pem)? {
-        roots.add(certificate.map_err(CaFileError::Pem)?).map_err(CaFileError::Invalid)?;
+        roots
+            .add(certificate.map_err(CaFileError::Pem)?)
+            .map_err(CaFileError::Invalid)?;
         found = true;
     }
     if found { Ok(()) } else { Err(CaFileError::Empty) }
@@ -156,7 +161,12 @@ mod tests {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("bound");
         let address = listener.local_addr().expect("an address").to_string();
         drop(listener);
-        let error = Dialer::new(&address, None).expect("a dialer").dial().await.err().expect("nobody there");
+        let error = Dialer::new(&address, None)
+            .expect("a dialer")
+            .dial()
+            .await
+            .err()
+            .expect("nobody there");
         assert!(matches!(error, LinkError::Unreachable { .. }), "{error}");
         assert!(error.to_string().contains(&address), "{error}");
     }

@@ -92,6 +92,9 @@ pub(crate) enum LinkError {
 impl LinkError {
     /// Whether trying again soon is no use: somebody has to change a setting first.
     pub(crate) const fn needs_people(&self) -> bool {
-        matches!(self, Self::TokenRefused { .. } | Self::RoleOff { .. } | Self::NoNexus { .. })
+        matches!(
+            self,
+            Self::TokenRefused { .. } | Self::RoleOff { .. } | Self::NoNexus { .. }
+        )
     }
 }

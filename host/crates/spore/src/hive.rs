@@ -82,14 +82,22 @@ impl<E: Executor> LocalHive<E> {
     fn check(&self, caller: &HiveCaller, requests: Vec<HiveRequest>) -> Result<Vec<Job>, BackendError> {
         let limits = self.shared.limits;
         if caller.depth > limits.depth {
-            let text = format!("tasks may submit tasks {} deep, and this would be {}", limits.depth, caller.depth);
+            let text = format!(
+                "tasks may submit tasks {} deep, and this would be {}",
+                limits.depth, caller.depth
+            );
             return Err(BackendError::Limit(text));
         }
         if self.shared.stop.is_cancelled() {
-            return Err(BackendError::Unavailable("spore is ending and takes no tasks".to_owned()));
+            return Err(BackendError::Unavailable(
+                "spore is ending and takes no tasks".to_owned(),
+            ));
         }
         let known = self.shared.executor.skills();
-        requests.into_iter().map(|request| self.job(caller, request, &known)).collect()
+        requests
+            .into_iter()
+            .map(|request| self.job(caller, request, &known))
+            .collect()
     }
 
     fn job(&self, caller: &HiveCaller, request: HiveRequest, known: &[String]) -> Result<Job, BackendError> {
@@ -98,7 +106,10 @@ impl<E: Executor> LocalHive<E> {
             return Err(BackendError::NotFound(text));
         }
         let priority = Priority::parse(&request.priority).ok_or_else(|| {
-            let text = format!("`{}` is no priority (0 to 10, high_priority or background)", request.priority);
+            let text = format!(
+                "`{}` is no priority (0 to 10, high_priority or background)",
+                request.priority
+            );
             BackendError::Invalid(text)
         })?;
         let params = RawValue::from_string(request.params)
@@ -118,7 +129,9 @@ impl<E: Executor> LocalHive<E> {
     }
 
     fn watch(&self, caller: &HiveCaller, task_id: &str) -> Result<watch::Receiver<State>, BackendError> {
-        let found = Uuid::parse_str(task_id).ok().and_then(|id| self.shared.board().watch(&caller.skill, id));
+        let found = Uuid::parse_str(task_id)
+            .ok()
+            .and_then(|id| self.shared.board().watch(&caller.skill, id));
         found.ok_or_else(|| {
             let keep = self.shared.limits.keep;
             BackendError::NotFound(format!("no task `{task_id}`; results are kept for {keep:?}"))
@@ -162,7 +175,10 @@ impl<E: Executor> Shared<E> {
             depth: job.depth,
         };
         let outcome = self.executor.execute(job.skill, call).await;
-        outcome.result.map(|value| value.get().to_owned()).map_err(|error| error.message)
+        outcome
+            .result
+            .map(|value| value.get().to_owned())
+            .map_err(|error| error.message)
     }
 }
 
@@ -177,7 +193,9 @@ struct Slot<'a, E: Executor> {
 impl<E: Executor> Drop for Slot<'_, E> {
     fn drop(&mut self) {
         let result = std::mem::replace(&mut self.result, Ok(String::new()));
-        self.shared.board().end(self.task_id, self.depth, result, Instant::now());
+        self.shared
+            .board()
+            .end(self.task_id, self.depth, result, Instant::now());
         self.shared.start_waiting(self.depth);
     }
 }
@@ -200,8 +218,10 @@ impl<E: Executor> HiveBackend for LocalHive<E> {
         timeout: Duration,
     ) -> Result<Vec<HiveOutcome>, BackendError> {
         let deadline = Instant::now() + timeout;
-        let watched: Result<Vec<_>, _> =
-            task_ids.into_iter().map(|id| self.watch(caller, &id).map(|state| (id, state))).collect();
+        let watched: Result<Vec<_>, _> = task_ids
+            .into_iter()
+            .map(|id| self.watch(caller, &id).map(|state| (id, state)))
+            .collect();
         let mut outcomes = Vec::new();
         for (task_id, mut state) in watched? {
             // past the deadline each task is still looked at once

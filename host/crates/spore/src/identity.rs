@@ -124,8 +124,13 @@ mod tests {
     fn sixteen_starting_at_once_agree() {
         let dir = tempfile::tempdir().expect("a directory");
         let ids: Vec<NodeId> = std::thread::scope(|scope| {
-            let threads: Vec<_> = (0..16).map(|_| scope.spawn(|| node_id_in(dir.path()).expect("an id"))).collect();
-            threads.into_iter().map(|thread| thread.join().expect("joined")).collect()
+            let threads: Vec<_> = (0..16)
+                .map(|_| scope.spawn(|| node_id_in(dir.path()).expect("an id")))
+                .collect();
+            threads
+                .into_iter()
+                .map(|thread| thread.join().expect("joined"))
+                .collect()
         });
         assert!(ids.iter().all(|id| *id == ids[0]), "{ids:?}");
     }

@@ -131,7 +131,9 @@ impl SimSpore {
 
 impl fmt::Debug for SimSpore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SimSpore").field("settings", &self.settings).finish_non_exhaustive()
+        f.debug_struct("SimSpore")
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
     }
 }
 

@@ -48,7 +48,9 @@ pub async fn run(
     settings.check()?;
     let dialer = Dialer::new(&settings.nexus, settings.ca_file.as_deref())?;
     let tags = settings.tags.clone();
-    let machine = tokio::task::spawn_blocking(move || detect(&tags)).await.unwrap_or_default();
+    let machine = tokio::task::spawn_blocking(move || detect(&tags))
+        .await
+        .unwrap_or_default();
     let vitals = Arc::new(Vitals::default());
     let core = core(settings, Arc::new(skills), machine, Arc::clone(&vitals));
     tokio::select! {

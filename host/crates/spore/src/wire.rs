@@ -132,7 +132,10 @@ fn is_break(error: &Error) -> bool {
     match error {
         Error::ConnectionClosed | Error::AlreadyClosed | Error::Io(_) => true,
         Error::Protocol(error) => {
-            matches!(error, tokio_tungstenite::tungstenite::error::ProtocolError::ResetWithoutClosingHandshake)
+            matches!(
+                error,
+                tokio_tungstenite::tungstenite::error::ProtocolError::ResetWithoutClosingHandshake
+            )
         }
         _ => false,
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::value::RawValue;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
@@ -17,6 +18,9 @@ use crate::Executor;
 
 /// Updates of one call on their way to the link.
 const CALL_PROGRESS_CAPACITY: usize = 32;
+
+/// Longest an answer waits for the partial results before it.
+const LAST_WORDS: Duration = Duration::from_secs(10);
 
 /// Longest a call may be asked to take. Longer is read as this; the skill's own budget is far below.
 const MAX_TIMEOUT: Duration = Duration::from_secs(24 * 3_600);
@@ -51,7 +55,9 @@ pub(super) fn timeout(seconds: f64) -> Result<Duration, CallError> {
     if !seconds.is_finite() || seconds <= 0.0 {
         return Err(wrong());
     }
-    Ok(Duration::try_from_secs_f64(seconds).unwrap_or(MAX_TIMEOUT).min(MAX_TIMEOUT))
+    Ok(Duration::try_from_secs_f64(seconds)
+        .unwrap_or(MAX_TIMEOUT)
+        .min(MAX_TIMEOUT))
 }
 
 /// When a call that came now must be answered.
@@ -122,35 +128,82 @@ impl Job {
     }
 }
 
-/// Runs the call and passes what it says on to the link. When the link is slow, updates are dropped and
-/// counted: a watcher must not hold up the work.
+/// Runs the call and passes what it says on to the link. Partial results are part of the answer: when the link
+/// is slow they wait, and in the end the skill waits with them. Reports are for watchers: they are dropped
+/// and counted.
 async fn watched(
     running: impl Future<Output = Outcome>,
     request_id: RequestId,
     mut updates: mpsc::Receiver<ProgressUpdate>,
     link: &mpsc::Sender<Progress>,
 ) -> Outcome {
-    let mut dropped = 0_u64;
-    let mut pass_on = |update| dropped += u64::from(link.try_send(Progress { request_id, update }).is_err());
+    let mut passing = Passing {
+        request_id,
+        link,
+        waiting: None,
+        dropped: 0,
+    };
     tokio::pin!(running);
     let outcome = loop {
         tokio::select! {
             biased;
-            Some(update) = updates.recv() => pass_on(update),
+            Ok(room) = link.reserve(), if passing.waiting.is_some() => passing.send_waiting(room),
+            Some(update) = updates.recv(), if passing.waiting.is_none() => passing.take(update),
             outcome = &mut running => break outcome,
         }
     };
-    while let Ok(update) = updates.try_recv() {
-        pass_on(update);
+    let rest = async {
+        loop {
+            if passing.waiting.is_some() {
+                let Ok(room) = link.reserve().await else { break };
+                passing.send_waiting(room);
+            }
+            let Ok(update) = updates.try_recv() else { break };
+            passing.take(update);
+        }
+    };
+    if timeout_at(Instant::now() + LAST_WORDS, rest).await.is_err() {
+        tracing::warn!(%request_id, "partial results dropped: the link took none for {LAST_WORDS:?}");
     }
-    if dropped > 0 {
-        tracing::warn!(%request_id, dropped, "progress updates dropped: the link is slower than the skill");
+    if passing.dropped > 0 {
+        let dropped = passing.dropped;
+        tracing::warn!(%request_id, dropped, "progress reports dropped: the link is slower than the skill");
     }
     outcome
 }
 
+/// Updates of one call on their way.
+struct Passing<'a> {
+    request_id: RequestId,
+    link: &'a mpsc::Sender<Progress>,
+    /// A partial result there was no room for.
+    waiting: Option<Progress>,
+    dropped: u64,
+}
+
+impl Passing<'_> {
+    fn take(&mut self, update: ProgressUpdate) {
+        let is_partial = matches!(update, ProgressUpdate::Partial { .. });
+        let request_id = self.request_id;
+        match self.link.try_send(Progress { request_id, update }) {
+            Err(TrySendError::Full(progress)) if is_partial => self.waiting = Some(progress),
+            Err(_) => self.dropped += 1,
+            Ok(()) => {}
+        }
+    }
+
+    fn send_waiting(&mut self, room: mpsc::Permit<'_, Progress>) {
+        if let Some(progress) = self.waiting.take() {
+            room.send(progress);
+        }
+    }
+}
+
 fn cancelled(execute: &ExecuteSkill) -> CallError {
-    let text = format!("{}.{} was cancelled before it ran", execute.skill_name, execute.method_name);
+    let text = format!(
+        "{}.{} was cancelled before it ran",
+        execute.skill_name, execute.method_name
+    );
     CallError::new(ErrorCode::Cancelled, text)
 }
 

@@ -29,14 +29,32 @@ impl Executor for Script {
             "flood" => {
                 let progress = call.progress.expect("watched");
                 for done in 0..10_000 {
-                    let report = ProgressUpdate::Report { done, total: 0, note: String::new() };
+                    let report = ProgressUpdate::Report {
+                        done,
+                        total: 0,
+                        note: String::new(),
+                    };
                     progress.send(report).await.expect("taken");
+                }
+                Ok(call.params)
+            }
+            "partials" => {
+                let progress = call.progress.expect("watched");
+                for number in 0..1_000 {
+                    progress
+                        .send(ProgressUpdate::Partial { value: number.into() })
+                        .await
+                        .expect("taken");
                 }
                 Ok(call.params)
             }
             _ => Ok(call.params),
         };
-        Outcome { result, elapsed: Duration::ZERO, usage: Usage::default() }
+        Outcome {
+            result,
+            elapsed: Duration::ZERO,
+            usage: Usage::default(),
+        }
     }
 }
 
@@ -89,10 +107,17 @@ async fn parameters_in_hand_are_bounded_in_bytes_and_freed_with_their_call() {
     let mut calls = calls(1_000, 0);
     let bulk = format!("{{\"bulk\":\"{}\"}}", "x".repeat(MAX_PARAMETER_BYTES / 3));
     for _ in 0..2 {
-        calls.start(execute("until-cancelled", &bulk), Watched::No).expect("taken");
+        calls
+            .start(execute("until-cancelled", &bulk), Watched::No)
+            .expect("taken");
     }
-    let refused = calls.start(execute("echo", &bulk), Watched::No).expect_err("too many bytes");
-    assert!(matches!(&refused, NotStarted::Refused(error) if error.code == ErrorCode::Busy), "{refused:?}");
+    let refused = calls
+        .start(execute("echo", &bulk), Watched::No)
+        .expect_err("too many bytes");
+    assert!(
+        matches!(&refused, NotStarted::Refused(error) if error.code == ErrorCode::Busy),
+        "{refused:?}"
+    );
     calls.cancel_all();
     answer(&mut calls).await;
     answer(&mut calls).await;
@@ -107,19 +132,28 @@ async fn an_abandoned_call_is_cancelled_keeps_its_slot_and_is_never_answered() {
     tokio::task::yield_now().await;
     calls.abandon_all();
     assert_eq!((calls.wanted(), calls.active(), calls.credits()), (0, 1, 0));
-    let refused = calls.start(execute("echo", "{}"), Watched::No).expect_err("its slot is in use");
+    let refused = calls
+        .start(execute("echo", "{}"), Watched::No)
+        .expect_err("its slot is in use");
     assert!(matches!(refused, NotStarted::Refused(_)));
-    assert!(timeout(Duration::from_millis(50), calls.next()).await.is_err(), "nothing is said of it");
+    assert!(
+        timeout(Duration::from_millis(50), calls.next()).await.is_err(),
+        "nothing is said of it"
+    );
 }
 
 #[tokio::test]
 async fn abandoned_calls_leave_the_books_when_they_end() {
     let mut calls = calls(8, 0);
     for _ in 0..8 {
-        calls.start(execute("until-cancelled", "{}"), Watched::No).expect("taken");
+        calls
+            .start(execute("until-cancelled", "{}"), Watched::No)
+            .expect("taken");
     }
     calls.abandon_all();
-    timeout(Duration::from_secs(20), calls.emptied()).await.expect("they end");
+    timeout(Duration::from_secs(20), calls.emptied())
+        .await
+        .expect("they end");
     assert_eq!((calls.active(), calls.wanted(), calls.bytes), (0, 0, 0));
     assert!(calls.requests.is_empty() && calls.entries.is_empty());
 }
@@ -131,6 +165,25 @@ async fn a_watcher_that_is_slow_loses_updates_but_never_holds_up_the_call() {
     let response = answer(&mut calls).await;
     assert!(response.success, "{:?}", response.error);
     assert!(calls.progress_out.is_empty(), "what was said came before the answer");
+}
+
+#[tokio::test]
+async fn partial_results_are_never_dropped_and_keep_their_order() {
+    let mut calls = calls(1, 0);
+    calls.start(execute("partials", "{}"), Watched::Yes).expect("taken");
+    for expected in 0..1_000 {
+        let said = timeout(Duration::from_secs(20), calls.next())
+            .await
+            .expect("a partial result");
+        match said {
+            Said::Progress(Progress {
+                update: ProgressUpdate::Partial { value },
+                ..
+            }) => assert_eq!(value, expected),
+            other => panic!("{other:?} instead of partial result {expected}"),
+        }
+    }
+    assert!(answer(&mut calls).await.success);
 }
 
 #[test]

@@ -35,7 +35,9 @@ fn over_unix(path: &str) -> bool {
     let Ok(stream) = UnixStream::connect(path) else {
         return false;
     };
-    let limits = stream.set_read_timeout(Some(PATIENCE)).and(stream.set_write_timeout(Some(PATIENCE)));
+    let limits = stream
+        .set_read_timeout(Some(PATIENCE))
+        .and(stream.set_write_timeout(Some(PATIENCE)));
     limits.is_ok() && pings(stream)
 }
 
@@ -46,7 +48,9 @@ fn over_tcp(authority: &str) -> bool {
     let Ok(stream) = TcpStream::connect_timeout(&address, PATIENCE) else {
         return false;
     };
-    let limits = stream.set_read_timeout(Some(PATIENCE)).and(stream.set_write_timeout(Some(PATIENCE)));
+    let limits = stream
+        .set_read_timeout(Some(PATIENCE))
+        .and(stream.set_write_timeout(Some(PATIENCE)));
     limits.is_ok() && pings(stream)
 }
 
@@ -92,7 +96,11 @@ mod tests {
 
     #[test]
     fn another_server_or_a_sick_engine_is_not() {
-        for answer in ["HTTP/1.1 500 Internal Server Error\r\n\r\n", "220 smtp.example ready\r\n", ""] {
+        for answer in [
+            "HTTP/1.1 500 Internal Server Error\r\n\r\n",
+            "220 smtp.example ready\r\n",
+            "",
+        ] {
             let (_dir, host, thread) = engine(answer);
             assert!(!answers(Some(&host)), "{answer}");
             thread.join().expect("joined");

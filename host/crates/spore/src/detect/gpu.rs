@@ -6,7 +6,17 @@ use std::path::Path;
 
 /// Drivers of displays without a processor behind them. Their render nodes compute on the CPU, or not at all.
 const DISPLAY_ONLY: [&str; 12] = [
-    "ast", "bochs", "cirrus", "hyperv_drm", "mgag200", "qxl", "simpledrm", "udl", "vboxvideo", "vgem", "virtio_gpu",
+    "ast",
+    "bochs",
+    "cirrus",
+    "hyperv_drm",
+    "mgag200",
+    "qxl",
+    "simpledrm",
+    "udl",
+    "vboxvideo",
+    "vgem",
+    "virtio_gpu",
     "vkms",
 ];
 
@@ -35,7 +45,10 @@ fn describe(node: &str) -> String {
 
 fn listed() -> Option<String> {
     let gpus = sysinfo::Gpus::new_with_refreshed_list().ok()?;
-    let names: Vec<&str> = gpus.iter().filter_map(|gpu| gpu.model().or_else(|| gpu.vendor())).collect();
+    let names: Vec<&str> = gpus
+        .iter()
+        .filter_map(|gpu| gpu.model().or_else(|| gpu.vendor()))
+        .collect();
     (!names.is_empty()).then(|| names.join(", "))
 }
 
@@ -66,7 +79,9 @@ fn render(root: &Path) -> Option<String> {
         .filter(|name| name.starts_with("renderD"))
         .find_map(|name| {
             let link = root.join("sys/class/drm").join(&name).join("device/driver");
-            let driver = fs::read_link(link).ok().and_then(|path| Some(path.file_name()?.to_string_lossy().into_owned()));
+            let driver = fs::read_link(link)
+                .ok()
+                .and_then(|path| Some(path.file_name()?.to_string_lossy().into_owned()));
             match driver {
                 Some(driver) if DISPLAY_ONLY.contains(&driver.as_str()) => None,
                 Some(driver) => Some(format!("{driver} at dev/dri/{name}")),
@@ -116,7 +131,10 @@ mod tests {
     #[test]
     fn nvidia_control_nodes_are_no_card() {
         assert_eq!(node(machine(&["dev/nvidiactl", "dev/nvidia-uvm"]).path()), None);
-        assert_eq!(node(machine(&["dev/nvidiactl", "dev/nvidia0"]).path()).as_deref(), Some("nvidia0"));
+        assert_eq!(
+            node(machine(&["dev/nvidiactl", "dev/nvidia0"]).path()).as_deref(),
+            Some("nvidia0")
+        );
     }
 
     #[test]

@@ -184,7 +184,11 @@ impl Board {
     }
 
     fn forget_expired(&mut self, now: Instant) {
-        while self.ended.front().is_some_and(|(at, _)| now.saturating_duration_since(*at) >= self.limits.keep) {
+        while self
+            .ended
+            .front()
+            .is_some_and(|(at, _)| now.saturating_duration_since(*at) >= self.limits.keep)
+        {
             self.forget_oldest();
         }
     }

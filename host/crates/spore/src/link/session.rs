@@ -231,7 +231,11 @@ impl<'a, E: Executor> Session<'a, E> {
             let text = "node is draining and takes no new calls; try another node";
             return self.refuse(&execute, ErrorCode::Draining, text);
         }
-        let watched = if self.end.protocol() >= 2 { Watched::Yes } else { Watched::No };
+        let watched = if self.end.protocol() >= 2 {
+            Watched::Yes
+        } else {
+            Watched::No
+        };
         match self.calls.start(execute, watched) {
             Ok(()) => Ok(()),
             Err(NotStarted::Refused(error)) => {
@@ -241,7 +245,11 @@ impl<'a, E: Executor> Session<'a, E> {
             Err(NotStarted::Duplicate) => {
                 tracing::warn!(%request_id, "the nexus sent a call that is in hand already; it is not run twice");
                 let error = format!("request {request_id} is in hand already and is not run twice");
-                if self.end.protocol() >= 2 { self.send(&ErrorReport { error }) } else { Ok(()) }
+                if self.end.protocol() >= 2 {
+                    self.send(&ErrorReport { error })
+                } else {
+                    Ok(())
+                }
             }
         }
     }
@@ -275,7 +283,10 @@ impl<'a, E: Executor> Session<'a, E> {
                 Duty::DrainIsKnown => self.drain_is_known = true,
                 Duty::LeaveCalls => self.left = true,
                 Duty::CancelCalls => {
-                    tracing::warn!(calls = self.calls.wanted(), "drain deadline passed; running calls are cancelled");
+                    tracing::warn!(
+                        calls = self.calls.wanted(),
+                        "drain deadline passed; running calls are cancelled"
+                    );
                     self.calls.cancel_all();
                 }
                 Duty::TakeSilenceForConsent => self.accept(None, None),

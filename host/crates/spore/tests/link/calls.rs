@@ -16,13 +16,22 @@ fn raw(text: &str) -> Box<RawValue> {
 async fn a_call_is_answered_with_its_result() {
     let nexus = FakeNexus::start().await;
     let (handle, mut peer) = nexus.take(nexus.spore()).await;
-    let request_id = peer.execute(&handle, "echo", json!({"text": "hi", "n": 9_007_199_254_740_993_u64})).await;
+    let request_id = peer
+        .execute(&handle, "echo", json!({"text": "hi", "n": 9_007_199_254_740_993_u64}))
+        .await;
     let response = peer.response(request_id).await;
     assert_eq!(response["success"], true);
-    assert_eq!(response["result"], json!({"text": "hi", "n": 9_007_199_254_740_993_u64}));
+    assert_eq!(
+        response["result"],
+        json!({"text": "hi", "n": 9_007_199_254_740_993_u64})
+    );
     assert_eq!(response["error"], Value::Null);
     assert_eq!(response["node_id"], json!(handle.node_id()));
-    assert!(response["execution_time"].as_f64().is_some_and(|seconds| seconds >= 0.0));
+    assert!(
+        response["execution_time"]
+            .as_f64()
+            .is_some_and(|seconds| seconds >= 0.0)
+    );
 }
 
 #[tokio::test]
@@ -33,7 +42,10 @@ async fn an_unknown_skill_is_a_failed_call_with_a_code() {
     let response = peer.response(request_id).await;
     assert_eq!(response["success"], false);
     assert_eq!(response["error_code"], "unknown_skill");
-    assert!(response["error"].as_str().is_some_and(|text| text.contains("Other")), "{response}");
+    assert!(
+        response["error"].as_str().is_some_and(|text| text.contains("Other")),
+        "{response}"
+    );
 }
 
 #[tokio::test]
@@ -57,16 +69,19 @@ async fn beyond_concurrency_and_queue_a_call_is_refused_as_busy() {
     let gate = Arc::new(Semaphore::new(0));
     let running = Arc::new(std::sync::atomic::AtomicUsize::new(0));
     let (opened, counted) = (Arc::clone(&gate), Arc::clone(&running));
-    let spore = nexus.spore().with(|settings| (settings.concurrency, settings.queue) = (2, 1)).answer(move |_, call| {
-        let (gate, running) = (Arc::clone(&opened), Arc::clone(&counted));
-        Box::pin(async move {
-            let now = running.fetch_add(1, std::sync::atomic::Ordering::SeqCst) + 1;
-            assert!(now <= 2, "{now} at one time");
-            gate.acquire().await.expect("open").forget();
-            running.fetch_sub(1, std::sync::atomic::Ordering::SeqCst);
-            Ok(call.params)
-        })
-    });
+    let spore = nexus
+        .spore()
+        .with(|settings| (settings.concurrency, settings.queue) = (2, 1))
+        .answer(move |_, call| {
+            let (gate, running) = (Arc::clone(&opened), Arc::clone(&counted));
+            Box::pin(async move {
+                let now = running.fetch_add(1, std::sync::atomic::Ordering::SeqCst) + 1;
+                assert!(now <= 2, "{now} at one time");
+                gate.acquire().await.expect("open").forget();
+                running.fetch_sub(1, std::sync::atomic::Ordering::SeqCst);
+                Ok(call.params)
+            })
+        });
     let (handle, mut peer) = nexus.take(spore).await;
     let mut taken = Vec::new();
     for _ in 0..3 {
@@ -89,29 +104,48 @@ async fn beyond_concurrency_and_queue_a_call_is_refused_as_busy() {
 #[tokio::test]
 async fn waiting_for_a_slot_counts_against_the_timeout() {
     let nexus = FakeNexus::start().await;
-    let spore = nexus.spore().with(|settings| settings.concurrency = 1).answer(|_, _| Box::pin(std::future::pending()));
+    let spore = nexus
+        .spore()
+        .with(|settings| settings.concurrency = 1)
+        .answer(|_, _| Box::pin(std::future::pending()));
     let (handle, mut peer) = nexus.take(spore).await;
     peer.execute(&handle, "block", json!({})).await;
     let waits = peer.execute_within(&handle, "wait", json!({}), 0.05).await;
     let response = peer.response(waits).await;
     assert_eq!(response["error_code"], "timed_out");
-    assert!(response["error"].as_str().is_some_and(|text| text.contains("no free slot")), "{response}");
+    assert!(
+        response["error"]
+            .as_str()
+            .is_some_and(|text| text.contains("no free slot")),
+        "{response}"
+    );
 }
 
 #[tokio::test]
 async fn a_cancelled_call_ends_and_says_so() {
     let nexus = FakeNexus::start().await;
-    let spore = nexus.spore().with(|settings| settings.concurrency = 1).answer(|_, _| Box::pin(std::future::pending()));
+    let spore = nexus
+        .spore()
+        .with(|settings| settings.concurrency = 1)
+        .answer(|_, _| Box::pin(std::future::pending()));
     let (handle, mut peer) = nexus.take(spore).await;
     let runs = peer.execute(&handle, "runs", json!({})).await;
     let waits = peer.execute(&handle, "waits", json!({})).await;
     for request_id in [waits, runs] {
-        peer.send("CANCEL", json!({"request_id": request_id, "reason": "caller went away"})).await;
+        peer.send(
+            "CANCEL",
+            json!({"request_id": request_id, "reason": "caller went away"}),
+        )
+        .await;
         assert_eq!(peer.response(request_id).await["error_code"], "cancelled");
     }
     peer.send("CANCEL", json!({"request_id": RequestId::random()})).await;
     let next = peer.execute_within(&handle, "next", json!({}), 0.05).await;
-    assert_eq!(peer.response(next).await["error_code"], "timed_out", "its slot was free: it ran");
+    assert_eq!(
+        peer.response(next).await["error_code"],
+        "timed_out",
+        "its slot was free: it ran"
+    );
 }
 
 #[tokio::test]
@@ -128,9 +162,15 @@ async fn the_same_request_twice_runs_once() {
     });
     let (handle, mut peer) = nexus.take(spore).await;
     let request_id = peer.execute(&handle, "echo", json!({"first": true})).await;
-    peer.execute_as(request_id, &handle, "echo", json!({"first": false}), 30.0).await;
+    peer.execute_as(request_id, &handle, "echo", json!({"first": false}), 30.0)
+        .await;
     let error = peer.next_of("ERROR").await;
-    assert!(error["error"].as_str().is_some_and(|text| text.contains(&request_id.to_string())), "{error}");
+    assert!(
+        error["error"]
+            .as_str()
+            .is_some_and(|text| text.contains(&request_id.to_string())),
+        "{error}"
+    );
     gate.add_permits(2);
     assert_eq!(peer.response(request_id).await["result"], json!({"first": true}));
     let ((), rest) = tokio::join!(handle.stop(), peer.rest());
@@ -144,7 +184,10 @@ async fn a_timeout_that_cannot_be_kept_is_refused_and_a_huge_one_is_not() {
     for timeout in [0.0, -1.0] {
         peer.execute_within(&handle, "echo", json!({}), timeout).await;
         let error = peer.next_of("ERROR").await;
-        assert!(error["error"].as_str().is_some_and(|text| text.contains("timeout")), "{error}");
+        assert!(
+            error["error"].as_str().is_some_and(|text| text.contains("timeout")),
+            "{error}"
+        );
     }
     let request_id = peer.execute_within(&handle, "echo", json!({}), 1e300).await;
     assert_eq!(peer.response(request_id).await["success"], true);
@@ -161,7 +204,12 @@ async fn a_result_too_large_for_a_frame_is_a_clear_error() {
     let request_id = peer.execute(&handle, "flood", json!({})).await;
     let response = peer.response(request_id).await;
     assert_eq!(response["error_code"], "limit_exceeded");
-    assert!(response["error"].as_str().is_some_and(|text| text.contains("EchoSkill.flood")), "{response}");
+    assert!(
+        response["error"]
+            .as_str()
+            .is_some_and(|text| text.contains("EchoSkill.flood")),
+        "{response}"
+    );
 }
 
 #[tokio::test]
@@ -185,7 +233,11 @@ async fn progress_comes_in_order_and_before_the_answer() {
         Box::pin(async move {
             let progress = call.progress.expect("protocol 2 is watched");
             for done in 1..=3 {
-                let report = ProgressUpdate::Report { done, total: 3, note: String::new() };
+                let report = ProgressUpdate::Report {
+                    done,
+                    total: 3,
+                    note: String::new(),
+                };
                 progress.send(report).await.expect("passed on");
             }
             Ok(raw("null"))
@@ -213,6 +265,11 @@ async fn two_ends_that_only_write_do_not_wait_for_each_other() {
     for _ in 0..48 {
         let response = peer.next_of("RESPONSE").await;
         assert!(open.contains(&response["request_id"]));
-        assert_eq!(response["result"]["bulk"].as_str().map(str::len), Some(bulk.len()), "{}", response["error"]);
+        assert_eq!(
+            response["result"]["bulk"].as_str().map(str::len),
+            Some(bulk.len()),
+            "{}",
+            response["error"]
+        );
     }
 }

@@ -67,10 +67,13 @@ async fn a_spore_that_is_never_taken_says_so() {
 #[tokio::test]
 async fn a_nexus_that_never_welcomes_is_served_in_protocol_1() {
     let nexus = FakeNexus::start().await;
-    let spore = nexus.spore().with(|settings| settings.concurrency = 1).answer(|_, call| {
-        assert!(call.progress.is_none(), "protocol 1 has no progress messages");
-        Box::pin(std::future::ready(Ok(call.params)))
-    });
+    let spore = nexus
+        .spore()
+        .with(|settings| settings.concurrency = 1)
+        .answer(|_, call| {
+            assert!(call.progress.is_none(), "protocol 1 has no progress messages");
+            Box::pin(std::future::ready(Ok(call.params)))
+        });
     let node_id = std::sync::Mutex::new(None);
     let spore = spore.with(|settings| *node_id.lock().expect("locked") = Some(settings.node_id));
     let node_id = node_id.into_inner().expect("unlocked");
@@ -110,7 +113,10 @@ async fn a_web_server_that_is_no_nexus_does_not_end_the_spore() {
             let (mut stream, _) = listener.accept().await.expect("accepted");
             let mut request = [0; 1024];
             stream.read(&mut request).await.expect("a request");
-            stream.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n").await.expect("answered");
+            stream
+                .write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
+                .await
+                .expect("answered");
         }
     };
     tokio::select! {
@@ -124,6 +130,10 @@ async fn settings_that_cannot_work_fail_before_anything_is_dialled() {
     let nexus = FakeNexus::start().await;
     let error = not_taken(nexus.spore().with(|settings| settings.concurrency = 0), DEADLINE).await;
     assert!(error.to_string().contains("concurrency"), "{error}");
-    let error = not_taken(nexus.spore().with(|settings| settings.nexus = "ftp://x".to_owned()), DEADLINE).await;
+    let error = not_taken(
+        nexus.spore().with(|settings| settings.nexus = "ftp://x".to_owned()),
+        DEADLINE,
+    )
+    .await;
     assert!(error.to_string().contains("ftp://x"), "{error}");
 }

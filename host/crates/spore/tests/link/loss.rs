@@ -1,7 +1,7 @@
 //! Links that break, fall silent or talk nonsense.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use serde_json::json;
@@ -38,7 +38,11 @@ async fn a_lost_link_cancels_its_calls_and_their_answers_are_not_sent_later() {
     drop(first);
     soon("the cancellation", endings.recv()).await.expect("ended");
     let (mut second, handshake) = nexus.accept().await;
-    assert_eq!(handshake["node_id"], json!(handle.node_id()), "the same node comes back");
+    assert_eq!(
+        handshake["node_id"],
+        json!(handle.node_id()),
+        "the same node comes back"
+    );
     second.welcome(60.0).await;
     let request_id = second.execute(&handle, "echo", json!({"n": 1})).await;
     let response = second.next_of("RESPONSE").await;
@@ -80,13 +84,18 @@ async fn a_silent_nexus_is_left_and_tried_again() {
 #[tokio::test]
 async fn a_nexus_with_little_patience_gets_heartbeats_in_time_and_its_pongs_keep_the_link() {
     let nexus = FakeNexus::start().await;
-    let spore = nexus.spore().with(|settings| settings.heartbeat_interval = Duration::from_secs(3_600));
+    let spore = nexus
+        .spore()
+        .with(|settings| settings.heartbeat_interval = Duration::from_secs(3_600));
     let (handle, mut peer) = nexus.take_with_patience(spore, 0.3).await;
     let began = std::time::Instant::now();
     for _ in 0..10 {
         peer.next_of("HEARTBEAT").await;
     }
-    assert!(began.elapsed() > Duration::from_millis(600), "the link held for twice the timeout");
+    assert!(
+        began.elapsed() > Duration::from_millis(600),
+        "the link held for twice the timeout"
+    );
     let request_id = peer.execute(&handle, "echo", json!({})).await;
     peer.response(request_id).await;
 }
@@ -100,7 +109,10 @@ async fn heartbeats_tell_the_load_that_was_set() {
         .load(0.25, 0.5);
     let (handle, mut peer) = nexus.take(spore).await;
     let heartbeat = peer.next_of("HEARTBEAT").await;
-    assert_eq!((heartbeat["cpu_usage"].as_f64(), heartbeat["memory_usage"].as_f64()), (Some(0.25), Some(0.5)));
+    assert_eq!(
+        (heartbeat["cpu_usage"].as_f64(), heartbeat["memory_usage"].as_f64()),
+        (Some(0.25), Some(0.5))
+    );
     handle.set_load(1.0, 0.5);
     soon("the new load", async {
         while peer.next_of("HEARTBEAT").await["cpu_usage"].as_f64() != Some(1.0) {}
@@ -112,10 +124,20 @@ async fn heartbeats_tell_the_load_that_was_set() {
 async fn single_nonsense_is_complained_about_and_ten_in_a_row_end_the_link() {
     let nexus = FakeNexus::start().await;
     let (handle, mut peer) = nexus.take(nexus.spore()).await;
-    let nonsense = ["{", "[]", "null", "{\"message_type\": 7}", "{\"message_type\": \"LAUNCH\", \"payload\": {}}"];
+    let nonsense = [
+        "{",
+        "[]",
+        "null",
+        "{\"message_type\": 7}",
+        "{\"message_type\": \"LAUNCH\", \"payload\": {}}",
+    ];
     for text in nonsense {
         peer.send_raw(text.to_owned()).await;
-        assert!(peer.next_of("ERROR").await["error"].as_str().is_some_and(|error| !error.is_empty()));
+        assert!(
+            peer.next_of("ERROR").await["error"]
+                .as_str()
+                .is_some_and(|error| !error.is_empty())
+        );
     }
     let request_id = peer.execute(&handle, "echo", json!({})).await;
     peer.response(request_id).await;

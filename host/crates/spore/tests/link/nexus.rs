@@ -17,7 +17,9 @@ use venom_spore::{Backoff, SporeError};
 pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 
 pub(crate) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
-    timeout(DEADLINE, future).await.unwrap_or_else(|_| panic!("{what} did not happen within {DEADLINE:?}"))
+    timeout(DEADLINE, future)
+        .await
+        .unwrap_or_else(|_| panic!("{what} did not happen within {DEADLINE:?}"))
 }
 
 pub(crate) struct FakeNexus {
@@ -149,7 +151,10 @@ impl Peer {
     /// The next message of this type; heartbeats in between are skipped, anything else is a failure.
     pub(crate) async fn next_of(&mut self, wanted: &str) -> Value {
         loop {
-            let (kind, payload) = self.next().await.unwrap_or_else(|| panic!("the link ended before {wanted}"));
+            let (kind, payload) = self
+                .next()
+                .await
+                .unwrap_or_else(|| panic!("the link ended before {wanted}"));
             if kind == wanted {
                 return payload;
             }

@@ -39,14 +39,19 @@ async fn nexus() -> TlsNexus {
 
 impl TlsNexus {
     fn url(&self) -> String {
-        format!("https://localhost:{}", self.listener.local_addr().expect("an address").port())
+        format!(
+            "https://localhost:{}",
+            self.listener.local_addr().expect("an address").port()
+        )
     }
 
     /// Welcomes whoever finishes TLS and upgrade.
     async fn serve(&self) {
         loop {
             let (stream, _) = self.listener.accept().await.expect("accepted");
-            let Ok(stream) = self.acceptor.accept(stream).await else { continue };
+            let Ok(stream) = self.acceptor.accept(stream).await else {
+                continue;
+            };
             let mut socket = accept_async(stream).await.expect("a websocket");
             let handshake = socket.next().await.expect("a frame").expect("a handshake");
             assert!(handshake.is_text());
