@@ -85,7 +85,6 @@ impl Client {
     }
 
     /// A request to a path, with the token, not sent.
-    #[must_use]
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let request = self.http.request(method, format!("{}{path}", self.base));
         match &self.token {

@@ -147,7 +147,8 @@ mod tests {
 
     #[test]
     fn each_impossible_value_is_named() {
-        let cases: [(&str, fn(&mut SporeSettings)); 4] = [
+        type Spoil = fn(&mut SporeSettings);
+        let cases: [(&str, Spoil); 4] = [
             ("concurrency", |s| s.concurrency = 0),
             ("heartbeat interval", |s| s.heartbeat_interval = Duration::ZERO),
             ("backoff", |s| s.backoff.cap = Duration::from_millis(1)),

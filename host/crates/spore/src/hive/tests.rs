@@ -131,7 +131,7 @@ async fn a_failed_task_says_why() {
 async fn no_more_run_at_one_time_than_the_limit_and_the_highest_priority_goes_first() {
     let script = Script::new();
     let hive = hive(&script, |limits| limits.concurrency = 1);
-    let requests = vec![
+    let requests = [
         request("gated", "{\"n\":\"first\"}", "0"),
         request("gated", "{\"n\":\"low\"}", "0"),
         request("gated", "{\"n\":\"high\"}", "high_priority"),

@@ -112,7 +112,7 @@ async fn a_web_server_that_is_no_nexus_does_not_end_the_spore() {
         for _ in 0..2 {
             let (mut stream, _) = listener.accept().await.expect("accepted");
             let mut request = [0; 1024];
-            stream.read(&mut request).await.expect("a request");
+            assert_ne!(stream.read(&mut request).await.expect("a request"), 0);
             stream
                 .write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
                 .await
