@@ -37,7 +37,11 @@ pub(crate) enum NotAdmitted {
 impl Admission {
     pub(crate) fn new(concurrency: u32) -> Self {
         Self {
-            permits: Semaphore::new(usize::try_from(concurrency).unwrap_or(Semaphore::MAX_PERMITS).min(Semaphore::MAX_PERMITS)),
+            permits: Semaphore::new(
+                usize::try_from(concurrency)
+                    .unwrap_or(Semaphore::MAX_PERMITS)
+                    .min(Semaphore::MAX_PERMITS),
+            ),
             waiting: AtomicU32::new(0),
         }
     }

@@ -46,7 +46,10 @@ impl CompiledCache {
             return Err(refuse("is no directory (a link is not taken either)".to_owned()));
         }
         if found.uid() != rustix::process::geteuid().as_raw() {
-            return Err(refuse(format!("belongs to user {}; compiled code is taken from ourselves only", found.uid())));
+            return Err(refuse(format!(
+                "belongs to user {}; compiled code is taken from ourselves only",
+                found.uid()
+            )));
         }
         if found.mode() & 0o077 != 0 {
             return Err(refuse(format!(
@@ -133,7 +136,9 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
         .open(path)?;
     let length = file.metadata()?.len();
     if length > MAX_FILE {
-        return Err(io::Error::other(format!("{length} bytes are more than any compiled skill has")));
+        return Err(io::Error::other(format!(
+            "{length} bytes are more than any compiled skill has"
+        )));
     }
     let mut content = Vec::with_capacity(usize::try_from(length).unwrap_or(0));
     file.take(MAX_FILE).read_to_end(&mut content)?;
@@ -157,6 +162,9 @@ impl Hasher for ShaHasher {
 
     fn finish(&self) -> u64 {
         let digest = self.0.clone().finalize();
-        digest.iter().take(8).fold(0, |value, byte| value << 8 | u64::from(*byte))
+        digest
+            .iter()
+            .take(8)
+            .fold(0, |value, byte| value << 8 | u64::from(*byte))
     }
 }

@@ -65,7 +65,10 @@ fn check(settings: &RuntimeSettings) -> Result<(), RuntimeError> {
         return bad("slots", "must be between 1 and 100000");
     }
     if settings.max_memory.as_u64() < 64 << 10 || settings.max_memory.as_u64() > 4 << 30 {
-        return bad("max_memory", "must be between 64 KiB and 4 GiB, the range of a 32-bit memory");
+        return bad(
+            "max_memory",
+            "must be between 64 KiB and 4 GiB, the range of a 32-bit memory",
+        );
     }
     if settings.epoch_tick.is_zero() || settings.epoch_tick.as_secs() >= 1 {
         return bad("epoch_tick", "must be over 0 and under 1s");
@@ -153,10 +156,34 @@ mod tests {
     fn senseless_settings_are_refused_by_name() {
         let good = RuntimeSettings::default();
         let bad = [
-            ("slots", RuntimeSettings { slots: 0, ..good.clone() }),
-            ("max_memory", RuntimeSettings { max_memory: ByteSize::b(1), ..good.clone() }),
-            ("max_memory", RuntimeSettings { max_memory: ByteSize::gib(5), ..good.clone() }),
-            ("epoch_tick", RuntimeSettings { epoch_tick: Duration::ZERO, ..good.clone() }),
+            (
+                "slots",
+                RuntimeSettings {
+                    slots: 0,
+                    ..good.clone()
+                },
+            ),
+            (
+                "max_memory",
+                RuntimeSettings {
+                    max_memory: ByteSize::b(1),
+                    ..good.clone()
+                },
+            ),
+            (
+                "max_memory",
+                RuntimeSettings {
+                    max_memory: ByteSize::gib(5),
+                    ..good.clone()
+                },
+            ),
+            (
+                "epoch_tick",
+                RuntimeSettings {
+                    epoch_tick: Duration::ZERO,
+                    ..good.clone()
+                },
+            ),
         ];
         for (name, settings) in bad {
             let error = build(&settings).err().unwrap().to_string();

@@ -5,6 +5,7 @@ use wasmtime::component::ResourceTableError;
 use wasmtime::{PoolConcurrencyLimitError, Trap};
 use wasmtime_wasi::I32Exit;
 
+use venom_bundle::capability::Budgets;
 use venom_protocol::{CallError, ErrorCode};
 
 use crate::bindings::{GuestError, GuestRefusal};
@@ -20,6 +21,7 @@ const MAX_TEXT: usize = 16 << 10;
 pub(crate) struct Blame<'a> {
     pub(crate) skill: &'a str,
     pub(crate) method: &'a str,
+    pub(crate) budgets: &'a Budgets,
 }
 
 impl Blame<'_> {
@@ -68,7 +70,10 @@ impl Blame<'_> {
 
     /// A result that is none.
     pub(crate) fn not_json(&self, error: &serde_json::Error) -> CallError {
-        self.error(ErrorCode::SkillFailed, &format!("the skill's result is not JSON: {error}"))
+        self.error(
+            ErrorCode::SkillFailed,
+            &format!("the skill's result is not JSON: {error}"),
+        )
     }
 
     /// A trap, and whatever else ends a guest from within.
@@ -83,9 +88,12 @@ impl Blame<'_> {
             return self.stopped(stop, waited);
         }
         if error.downcast_ref::<PoolConcurrencyLimitError>().is_some() {
-            return self.error(ErrorCode::Busy, "all slots of this spore's sandbox are in use; try again");
+            return self.error(
+                ErrorCode::Busy,
+                "all slots of this spore's sandbox are in use; try again",
+            );
         }
-        if let Some(stop) = implied(error).as_ref().or(denied) {
+        if let Some(stop) = implied(error, self.budgets).as_ref().or(denied) {
             return self.stopped(stop, waited);
         }
         let reason = reason(error);
@@ -98,25 +106,18 @@ impl Blame<'_> {
 }
 
 /// Budgets that wasmtime enforces itself: it tells by text only, which a test of each budget pins down.
-fn implied(error: &wasmtime::Error) -> Option<Stop> {
-    let full = |error: &wasmtime::Error| {
-        error.chain().any(|cause| matches!(cause.downcast_ref(), Some(ResourceTableError::Full)))
-    };
+fn implied(error: &wasmtime::Error, budgets: &Budgets) -> Option<Stop> {
+    let is_full =
+        |cause: &(dyn std::error::Error + 'static)| matches!(cause.downcast_ref(), Some(ResourceTableError::Full));
     let text = format!("{error:#}");
-    if full(error) || text.contains("store handle limit exceeded") {
-        return Some(Stop::budget("handles", "open at one time"));
+    if error.chain().any(is_full) || text.contains("store handle limit exceeded") {
+        return Some(Stop::budget("handles", budgets.handles));
     }
     if text.contains("fuel allocated for hostcalls has been exhausted") {
-        return Some(Stop::budget("host_call_bytes", "in one host call"));
+        return Some(Stop::budget("host_call_bytes", budgets.host_call_bytes));
     }
     if text.contains("resource limit exceeded: instance count") {
-        return Some(Stop::budget("instances", "in one call"));
-    }
-    if text.contains("memory minimum size") {
-        return Some(Stop::budget("memory", "before the call began"));
-    }
-    if text.contains("table minimum size") {
-        return Some(Stop::budget("table_elements", "before the call began"));
+        return Some(Stop::budget("instances", budgets.instances));
     }
     None
 }
@@ -127,6 +128,8 @@ fn reason(error: &wasmtime::Error) -> String {
     }
     match error.downcast_ref::<Trap>() {
         Some(Trap::StackOverflow) => "its stack overflowed (recursion too deep)".to_owned(),
+        // Skills from Rust and C keep part of their stack at the bottom of their memory and fall out of it there.
+        Some(Trap::MemoryOutOfBounds) => "memory access out of bounds, as too deep recursion causes".to_owned(),
         Some(trap) => trap.to_string(),
         None => format!("{error:#}"),
     }
@@ -154,7 +157,10 @@ fn refused(skill: &str, refusal: &GuestRefusal) -> String {
 
 fn shorten(mut text: String) -> String {
     if text.len() > MAX_TEXT {
-        let end = (0..=MAX_TEXT).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+        let end = (0..=MAX_TEXT)
+            .rev()
+            .find(|end| text.is_char_boundary(*end))
+            .unwrap_or(0);
         text.truncate(end);
         text.push('…');
     }

@@ -26,10 +26,16 @@ use crate::{Call, Description, Outcome, Runtime, Usage};
 pub(crate) async fn invoke(skill: &Loaded, call: Call) -> Outcome {
     let started = Instant::now();
     let limit = TimeLimit::of(&call, skill.rights.budgets().wall, started);
-    let admitted = skill.admission.enter(&skill.runtime.slots, limit.deadline, &call.cancel).await;
+    let admitted = skill
+        .admission
+        .enter(&skill.runtime.slots, limit.deadline, &call.cancel)
+        .await;
     let (result, usage) = match admitted {
         Ok(_place) => run(skill, call, &limit, started).await,
-        Err(refused) => (Err(not_admitted(skill, &call.method, &refused, &limit)), Usage::default()),
+        Err(refused) => (
+            Err(not_admitted(skill, &call.method, &refused, &limit)),
+            Usage::default(),
+        ),
     };
     Outcome {
         result,
@@ -49,14 +55,23 @@ impl TimeLimit {
     fn of(call: &Call, budget: Duration, now: Instant) -> Self {
         let length = call.timeout.min(budget);
         Self {
-            deadline: now.checked_add(length).unwrap_or(now + Duration::from_secs(u32::MAX.into())),
+            deadline: now
+                .checked_add(length)
+                .unwrap_or(now + Duration::from_secs(u32::MAX.into())),
             length,
             by_caller: call.timeout <= budget,
         }
     }
 
     fn passed(&self) -> String {
-        let (length, who) = (self.length, if self.by_caller { "the caller's timeout" } else { "the budget `wall`" });
+        let (length, who) = (
+            self.length,
+            if self.by_caller {
+                "the caller's timeout"
+            } else {
+                "the budget `wall`"
+            },
+        );
         format!("timed out after {length:?} ({who})")
     }
 }
@@ -76,9 +91,10 @@ fn not_admitted(skill: &Loaded, method: &str, refused: &NotAdmitted, limit: &Tim
                 limit.passed()
             ),
         ),
-        NotAdmitted::Cancelled => {
-            CallError::new(ErrorCode::Cancelled, format!("{name}.{method}: cancelled by the caller"))
-        }
+        NotAdmitted::Cancelled => CallError::new(
+            ErrorCode::Cancelled,
+            format!("{name}.{method}: cancelled by the caller"),
+        ),
     }
 }
 
@@ -91,6 +107,7 @@ async fn run(
     let blame = Blame {
         skill: &skill.rights.skill,
         method: &call.method,
+        budgets: skill.rights.budgets(),
     };
     if !call.params.get().starts_with('{') {
         let error = CallError::new(
@@ -110,7 +127,12 @@ async fn run(
         cancel: call.cancel.clone(),
         progress: call.progress,
     };
-    let state = CallState::new(Arc::clone(&skill.rights), Arc::clone(&journal), Arc::clone(&meter), task);
+    let state = CallState::new(
+        Arc::clone(&skill.rights),
+        Arc::clone(&journal),
+        Arc::clone(&meter),
+        task,
+    );
     let mut store = match new_store(&skill.runtime.engine, state) {
         Ok(store) => store,
         Err(error) => return (Err(blame.trapped(&error, None, &journal, "")), Usage::default()),
@@ -135,13 +157,15 @@ pub(crate) async fn describe(
 ) -> Result<ApiDescription, CallError> {
     let (journal, meter) = (Arc::clone(&state.journal), Arc::clone(&state.meter));
     let (deadline, cancel) = (state.task.deadline, state.task.cancel.clone());
-    let skill = Arc::clone(&state.rights.skill);
+    let rights = Arc::clone(&state.rights);
     let blame = Blame {
-        skill: &skill,
+        skill: &rights.skill,
         method: "describe",
+        budgets: rights.budgets(),
     };
     let waited = "it took too long";
-    let mut store = new_store(&runtime.inner.engine, state).map_err(|error| blame.trapped(&error, None, &journal, waited))?;
+    let mut store =
+        new_store(&runtime.inner.engine, state).map_err(|error| blame.trapped(&error, None, &journal, waited))?;
     let guest = async {
         let instance = pre.instantiate_async(&mut store).await?;
         instance.venom_skill_api().call_describe(&mut store).await
@@ -159,7 +183,10 @@ type Guest = wasmtime::Result<Result<String, GuestError>>;
 
 async fn guest_invoke(pre: &SkillPre<CallState>, store: &mut Store<CallState>, method: &str, params: &str) -> Guest {
     let instance = pre.instantiate_async(&mut *store).await?;
-    instance.venom_skill_api().call_invoke(&mut *store, method, params).await
+    instance
+        .venom_skill_api()
+        .call_invoke(&mut *store, method, params)
+        .await
 }
 
 /// A store with every budget that wasmtime itself looks after.
@@ -230,7 +257,10 @@ fn answer(
         Ok(Ok(Ok(text))) => text,
     };
     if text.len() as u64 > state.left.output_bytes {
-        return Err(blame.stopped(&Stop::budget("output_bytes", state.rights.budgets().output_bytes), waited));
+        return Err(blame.stopped(
+            &Stop::budget("output_bytes", state.rights.budgets().output_bytes),
+            waited,
+        ));
     }
     RawValue::from_string(text).map_err(|error| blame.not_json(&error))
 }

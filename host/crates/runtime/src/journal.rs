@@ -106,7 +106,10 @@ impl Journal {
         }
         let dropped = self.dropped.load(Ordering::Relaxed);
         if dropped > 0 {
-            self.event(Level::WARN, &format!("dropped {dropped} lines over the budget `log_lines`"));
+            self.event(
+                Level::WARN,
+                &format!("dropped {dropped} lines over the budget `log_lines`"),
+            );
         }
     }
 
@@ -135,13 +138,19 @@ impl Journal {
             kept.push_back(text.clone());
         }
         if !text.is_empty() && self.take_line() {
-            let level = if stream == Stream::Errors { Level::WARN } else { Level::INFO };
+            let level = if stream == Stream::Errors {
+                Level::WARN
+            } else {
+                Level::INFO
+            };
             self.event(level, &text);
         }
     }
 
     fn take_line(&self) -> bool {
-        let taken = self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
+        let taken = self
+            .left
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
         if taken.is_err() {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
@@ -203,11 +212,17 @@ fn trace_id(traceparent: &str) -> Option<&str> {
 fn last_words<'a>(lines: impl Iterator<Item = &'a str> + Clone) -> Option<String> {
     let mut after_panic = lines.clone().skip_while(|line| !line.contains("panicked at"));
     if let Some(place) = after_panic.next() {
-        let place = place.rsplit_once("panicked at ").map_or(place, |(_, place)| place).trim_end_matches(':');
+        let place = place
+            .rsplit_once("panicked at ")
+            .map_or(place, |(_, place)| place)
+            .trim_end_matches(':');
         let message: Vec<&str> = after_panic.take_while(|line| !line.starts_with("note: ")).collect();
         return Some(format!("panicked at {place}: {}", message.join(" ")));
     }
-    lines.filter(|line| !line.starts_with("note: ") && !line.trim().is_empty()).last().map(str::to_owned)
+    lines
+        .filter(|line| !line.starts_with("note: ") && !line.trim().is_empty())
+        .last()
+        .map(str::to_owned)
 }
 
 #[cfg(test)]
@@ -221,7 +236,10 @@ mod tests {
     #[test]
     fn a_rust_panic_is_told_in_one_line() {
         let journal = journal(10);
-        journal.write(Stream::Errors, b"\nthread '<unnamed>' (1) panicked at src/lib.rs:5:9:\nno ");
+        journal.write(
+            Stream::Errors,
+            b"\nthread '<unnamed>' (1) panicked at src/lib.rs:5:9:\nno ",
+        );
         journal.write(Stream::Errors, b"luck\nnote: run with `RUST_BACKTRACE=1`\n");
         assert_eq!(journal.last_words().unwrap(), "panicked at src/lib.rs:5:9: no luck");
     }

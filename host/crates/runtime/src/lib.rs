@@ -20,9 +20,9 @@ mod meter;
 mod state;
 mod stop;
 
-pub mod capability;
 mod backend;
 mod bindings;
+pub mod capability;
 mod linker;
 
 mod compiled;
@@ -32,7 +32,7 @@ mod ticker;
 mod trusted;
 
 pub use backend::{
-    Backends, BackendError, CacheBackend, CacheNamespace, HiveBackend, HiveCaller, HiveOutcome, HiveRequest,
+    BackendError, Backends, CacheBackend, CacheNamespace, HiveBackend, HiveCaller, HiveOutcome, HiveRequest,
 };
 pub use call::{Call, Outcome, Usage};
 pub use error::{LoadError, RuntimeError};

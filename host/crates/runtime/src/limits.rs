@@ -1,11 +1,11 @@
 //! Memory, tables and instances of one call, summed over its whole store. (Wasmtime's own limiter counts each
 //! memory by itself.) It only says yes or no, and remembers the first no.
 
+use bytesize::ByteSize;
+use venom_bundle::capability::Budgets;
 use wasmtime::ResourceLimiter;
 
 use crate::stop::Stop;
-use bytesize::ByteSize;
-use venom_bundle::capability::Budgets;
 
 /// The limiter in a store's data.
 #[derive(Debug)]
@@ -82,6 +82,12 @@ impl ResourceLimiter for Limits {
         Ok(self.deny(Stop::budget("memory", limit)))
     }
 
+    /// Granted here, but the pool or the machine had none.
+    fn memory_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
+        self.deny(Stop::budget("memory", format_args!("{error:#}")));
+        Ok(())
+    }
+
     fn table_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
         if maximum.is_some_and(|maximum| desired > maximum) {
             return Ok(false);
@@ -117,7 +123,10 @@ mod tests {
         };
         let mut limits = Limits::new(&budgets);
         assert!(limits.memory_growing(0, 60, None).unwrap());
-        assert!(!limits.memory_growing(0, 60, None).unwrap(), "a second memory must not start from zero");
+        assert!(
+            !limits.memory_growing(0, 60, None).unwrap(),
+            "a second memory must not start from zero"
+        );
         assert!(limits.memory_growing(0, 40, None).unwrap());
         assert_eq!(limits.memory_peak(), ByteSize::b(100));
         assert_eq!(limits.denied(), Some(&Stop::budget("memory", "100 B")));

@@ -16,7 +16,12 @@ use crate::state::CallState;
 
 /// Interfaces a component may import, without versions: all of WASI 0.2 that is linked, and ours.
 const OFFERED: &[(&str, &[&str])] = &[
-    ("venom:skill", &["api", "cache", "command", "errors", "hive", "log", "progress", "settings"]),
+    (
+        "venom:skill",
+        &[
+            "api", "cache", "command", "errors", "hive", "log", "progress", "settings",
+        ],
+    ),
     (
         "wasi:cli",
         &[
@@ -39,7 +44,15 @@ const OFFERED: &[(&str, &[&str])] = &[
     ("wasi:random", &["insecure", "insecure-seed", "random"]),
     (
         "wasi:sockets",
-        &["instance-network", "ip-name-lookup", "network", "tcp", "tcp-create-socket", "udp", "udp-create-socket"],
+        &[
+            "instance-network",
+            "ip-name-lookup",
+            "network",
+            "tcp",
+            "tcp-create-socket",
+            "udp",
+            "udp-create-socket",
+        ],
     ),
 ];
 
@@ -49,11 +62,15 @@ pub(crate) fn unknown_imports(imports: &[String]) -> Vec<String> {
 }
 
 fn is_offered(import: &str) -> bool {
-    let Some((package, rest)) = import.split_once('/') else { return false };
+    let Some((package, rest)) = import.split_once('/') else {
+        return false;
+    };
     let (interface, version) = rest.split_once('@').unwrap_or((rest, ""));
     let line = if package == "venom:skill" { "0.1." } else { "0.2." };
     version.starts_with(line)
-        && OFFERED.iter().any(|(offered, interfaces)| *offered == package && interfaces.contains(&interface))
+        && OFFERED
+            .iter()
+            .any(|(offered, interfaces)| *offered == package && interfaces.contains(&interface))
 }
 
 /// Links all of it, once for all skills.
@@ -106,11 +123,7 @@ fn link_stock(linker: &mut Linker<CallState>) -> Result<()> {
     cli::terminal_stdout::add_to_linker::<_, WasiCli>(linker, CallState::cli)?;
     cli::terminal_stderr::add_to_linker::<_, WasiCli>(linker, CallState::cli)?;
     sockets::instance_network::add_to_linker::<_, WasiSockets>(linker, CallState::sockets)?;
-    sockets::network::add_to_linker::<_, WasiSockets>(
-        linker,
-        &(&LinkOptions::default()).into(),
-        CallState::sockets,
-    )?;
+    sockets::network::add_to_linker::<_, WasiSockets>(linker, &(&LinkOptions::default()).into(), CallState::sockets)?;
     sockets::tcp::add_to_linker::<_, WasiSockets>(linker, CallState::sockets)?;
     sockets::tcp_create_socket::add_to_linker::<_, WasiSockets>(linker, CallState::sockets)?;
     sockets::udp::add_to_linker::<_, WasiSockets>(linker, CallState::sockets)?;
@@ -133,7 +146,11 @@ mod tests {
 
     #[test]
     fn only_known_interfaces_of_the_right_line_are_offered() {
-        let offered = ["wasi:cli/stdout@0.2.0", "wasi:io/streams@0.2.12", "venom:skill/log@0.1.0"];
+        let offered = [
+            "wasi:cli/stdout@0.2.0",
+            "wasi:io/streams@0.2.12",
+            "venom:skill/log@0.1.0",
+        ];
         assert_eq!(unknown_imports(&offered.map(str::to_owned)), Vec::<String>::new());
         let unknown = [
             "wasi:cli/stdout@0.3.0",

@@ -27,6 +27,8 @@ use crate::{Backends, Description, LoadError, MethodDescription, Runtime, Skill}
 
 /// Longest a skill may take to describe itself. A Python skill takes some milliseconds.
 const DESCRIBE_WITHIN: Duration = Duration::from_secs(10);
+/// Bytes of a page, the unit memories are declared in.
+const WASM_PAGE: u64 = 64 << 10;
 
 pub(crate) fn load(
     runtime: &Runtime,
@@ -38,7 +40,9 @@ pub(crate) fn load(
     let skill = manifest.name.as_str();
     check_shape(skill, bundle.component())?;
     let inner = &runtime.inner;
-    let component = inner.compile(bundle).map_err(|error| engine_error(skill, "compiling", error))?;
+    let component = inner
+        .compile(bundle)
+        .map_err(|error| engine_error(skill, "compiling", error))?;
     check_size(skill, &component, inner.settings.max_memory)?;
     let linked = inner.linker.instantiate_pre(&component).and_then(SkillPre::new);
     let pre = linked.map_err(|error| engine_error(skill, "linking", error))?;
@@ -86,7 +90,11 @@ fn check_shape(skill: &str, component: &[u8]) -> Result<(), LoadError> {
 
 /// The pool refuses such a component at each call; saying so once, when it is loaded, is kinder.
 fn check_size(skill: &str, component: &Component, max_memory: ByteSize) -> Result<(), LoadError> {
-    let needed = component.resources_required().and_then(|needed| needed.max_initial_memory_size).unwrap_or(0);
+    let pages = component
+        .resources_required()
+        .and_then(|needed| needed.max_initial_memory_size)
+        .unwrap_or(0);
+    let needed = pages.saturating_mul(WASM_PAGE);
     if needed <= max_memory.as_u64() {
         return Ok(());
     }

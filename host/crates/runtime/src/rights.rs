@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use venom_bundle::capability::{Budgets, Grants};
 
+use crate::capability::GrantError;
 use crate::capability::command::CommandGrants;
 use crate::capability::fs::{Directories, Directory, Quotas};
-use crate::capability::net::AddressPolicy;
-use crate::capability::GrantError;
 use crate::capability::http::{HttpClient, HttpPolicy};
+use crate::capability::net::AddressPolicy;
 use crate::{Backends, CacheNamespace};
 
 /// What a skill may do, ready to use.
@@ -59,18 +59,28 @@ impl Rights {
                 }
             }
         }
-        let commands = keep(CommandGrants::resolve(skill, &grants.commands, &grants.fs), &mut problems);
+        let commands = keep(
+            CommandGrants::resolve(skill, &grants.commands, &grants.fs),
+            &mut problems,
+        );
         let addresses = keep(AddressPolicy::new(skill, &grants, ground.denied), &mut problems);
         let client = ground.http.clone();
         let environment = |key: &str| std::env::var(key).ok();
-        let http = keep(HttpPolicy::new(skill, &grants, ground.denied, client, &environment), &mut problems);
+        let http = keep(
+            HttpPolicy::new(skill, &grants, ground.denied, client, &environment),
+            &mut problems,
+        );
         let (Some(commands), Some(addresses), Some(http), true) = (commands, addresses, http, problems.is_empty())
         else {
             return Err(problems);
         };
         Ok(Self {
             skill: skill.into(),
-            environment: grants.env.iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
+            environment: grants
+                .env
+                .iter()
+                .map(|(key, value)| (key.clone(), value.clone()))
+                .collect(),
             directories,
             commands,
             addresses: Arc::new(addresses),

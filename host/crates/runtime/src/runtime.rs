@@ -49,7 +49,10 @@ impl Runtime {
             slots: settings.slots,
             source: EngineFailure::from(source),
         })?;
-        let compiled = settings.compiled_cache.as_deref().map(|directory| CompiledCache::open(directory, &engine));
+        let compiled = settings
+            .compiled_cache
+            .as_deref()
+            .map(|directory| CompiledCache::open(directory, &engine));
         Ok(Self {
             inner: Arc::new(Inner {
                 slots: Semaphore::new(usize::try_from(settings.slots).unwrap_or(Semaphore::MAX_PERMITS)),
@@ -103,6 +106,8 @@ impl Inner {
 
 impl std::fmt::Debug for Runtime {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Runtime").field("settings", &self.inner.settings).finish_non_exhaustive()
+        f.debug_struct("Runtime")
+            .field("settings", &self.inner.settings)
+            .finish_non_exhaustive()
     }
 }

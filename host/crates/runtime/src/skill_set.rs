@@ -96,7 +96,11 @@ impl SkillSet {
         let seen = report.loaded.contains(&name);
         let other = self.get(&name).filter(|_| seen);
         if let Some(other) = other.filter(|other| other.version() >= skill.version()) {
-            let reason = format!("{name} {} is loaded already; this is {}", other.version(), skill.version());
+            let reason = format!(
+                "{name} {} is loaded already; this is {}",
+                other.version(),
+                skill.version()
+            );
             report.refuse(path, reason);
             return;
         }
@@ -121,8 +125,15 @@ impl SkillSet {
 
     fn unknown(&self, skill: &str) -> CallError {
         let names = self.names();
-        let known = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
-        CallError::new(ErrorCode::UnknownSkill, format!("no skill `{skill}` here (known: {known})"))
+        let known = if names.is_empty() {
+            "none".to_owned()
+        } else {
+            names.join(", ")
+        };
+        CallError::new(
+            ErrorCode::UnknownSkill,
+            format!("no skill `{skill}` here (known: {known})"),
+        )
     }
 
     fn read(&self) -> RwLockReadGuard<'_, BTreeMap<String, Skill>> {
@@ -167,7 +178,9 @@ fn load_file(
         bundle.ceiling_budgets(),
         policy,
     );
-    runtime.load(&bundle, grants, backends).map_err(|error| with_causes(&error))
+    runtime
+        .load(&bundle, grants, backends)
+        .map_err(|error| with_causes(&error))
 }
 
 fn with_causes(error: &dyn std::error::Error) -> String {

@@ -114,7 +114,13 @@ impl CallState {
 
     /// A stand-in for a secret, valid during this call only.
     pub(crate) fn secret_placeholder(&mut self, name: &str) -> Result<String, Refusal> {
-        let http = http(&mut self.http, &self.rights, &self.connections, &self.refusals, self.task.deadline);
+        let http = http(
+            &mut self.http,
+            &self.rights,
+            &self.connections,
+            &self.refusals,
+            self.task.deadline,
+        );
         http.call.secret(name)
     }
 }
@@ -179,7 +185,13 @@ impl WasiView for CallState {
 
 impl WasiHttpView for CallState {
     fn http(&mut self) -> WasiHttpCtxView<'_> {
-        let http = http(&mut self.http, &self.rights, &self.connections, &self.refusals, self.task.deadline);
+        let http = http(
+            &mut self.http,
+            &self.rights,
+            &self.connections,
+            &self.refusals,
+            self.task.deadline,
+        );
         WasiHttpCtxView {
             ctx: &mut http.ctx,
             hooks: &mut http.call,

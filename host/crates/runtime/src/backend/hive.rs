@@ -75,12 +75,7 @@ impl HiveBackend for NoHive {
         Err(BackendError::Unavailable(NO_HIVE.to_owned()))
     }
 
-    async fn await_tasks(
-        &self,
-        _: &HiveCaller,
-        _: Vec<String>,
-        _: Duration,
-    ) -> Result<Vec<HiveOutcome>, BackendError> {
+    async fn await_tasks(&self, _: &HiveCaller, _: Vec<String>, _: Duration) -> Result<Vec<HiveOutcome>, BackendError> {
         Err(BackendError::Unavailable(NO_HIVE.to_owned()))
     }
 

@@ -32,7 +32,9 @@ struct Entry {
 }
 
 fn cost(key: &str, value: &[u8]) -> u64 {
-    (key.len() as u64).saturating_add(value.len() as u64).saturating_add(ENTRY_OVERHEAD)
+    (key.len() as u64)
+        .saturating_add(value.len() as u64)
+        .saturating_add(ENTRY_OVERHEAD)
 }
 
 impl Space {
@@ -114,13 +116,17 @@ impl CacheBackend for MemoryCache {
 
     async fn delete(&self, namespace: &CacheNamespace, key: &str) -> Result<bool, BackendError> {
         let now = Instant::now();
-        Ok(self.with(namespace, |space| space.live(key, now).is_some() && space.remove(key).is_some()))
+        Ok(self.with(namespace, |space| {
+            space.live(key, now).is_some() && space.remove(key).is_some()
+        }))
     }
 
     async fn ttl(&self, namespace: &CacheNamespace, key: &str) -> Result<Option<Duration>, BackendError> {
         let now = Instant::now();
         Ok(self.with(namespace, |space| {
-            space.live(key, now).map(|entry| entry.until.saturating_duration_since(now))
+            space
+                .live(key, now)
+                .map(|entry| entry.until.saturating_duration_since(now))
         }))
     }
 }

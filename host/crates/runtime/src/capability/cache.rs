@@ -17,7 +17,9 @@ impl CallState {
     fn cache(&self, key: &str) -> Result<&CacheShare, GuestError> {
         if key.is_empty() || key.len() > MAX_KEY {
             let length = key.len();
-            return Err(GuestError::InvalidParams(format!("a cache key has 1 to {MAX_KEY} bytes, this one {length}")));
+            return Err(GuestError::InvalidParams(format!(
+                "a cache key has 1 to {MAX_KEY} bytes, this one {length}"
+            )));
         }
         self.rights.cache.as_ref().ok_or_else(|| {
             let skill = policy_key(&self.rights.skill);
@@ -40,8 +42,17 @@ impl Host for CallState {
     async fn set(&mut self, key: String, value: Vec<u8>, ttl_seconds: u32) -> Result<(), GuestError> {
         let share = self.cache(&key)?;
         let asked = Duration::from_secs(ttl_seconds.into());
-        let ttl = if asked.is_zero() { share.max_ttl } else { asked.min(share.max_ttl) };
-        Ok(self.rights.backends.cache.set(&share.namespace, &key, value, ttl).await?)
+        let ttl = if asked.is_zero() {
+            share.max_ttl
+        } else {
+            asked.min(share.max_ttl)
+        };
+        Ok(self
+            .rights
+            .backends
+            .cache
+            .set(&share.namespace, &key, value, ttl)
+            .await?)
     }
 
     async fn delete(&mut self, key: String) -> Result<bool, GuestError> {

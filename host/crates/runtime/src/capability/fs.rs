@@ -9,5 +9,5 @@ mod scan;
 mod stream;
 
 pub(crate) use directory::{Directories, Directory};
-pub(crate) use host::{FsView, Files};
+pub(crate) use host::{Files, FsView};
 pub(crate) use quota::Quotas;

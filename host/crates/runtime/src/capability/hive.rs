@@ -29,7 +29,13 @@ impl CallState {
 
     fn may_submit(&self, request: &Request) -> Result<(), GuestError> {
         let target = format!("{}.{}", request.skill, request.method);
-        if self.rights.grants.hive.iter().any(|pattern| pattern_matches(pattern, &target)) {
+        if self
+            .rights
+            .grants
+            .hive
+            .iter()
+            .any(|pattern| pattern_matches(pattern, &target))
+        {
             return Ok(());
         }
         let skill = policy_key(&self.rights.skill);
@@ -84,7 +90,12 @@ impl Host for CallState {
         let remaining = self.task.deadline.saturating_duration_since(Instant::now());
         let timeout = Duration::from_secs(timeout_seconds.into()).min(remaining);
         let caller = self.hive_caller();
-        let outcomes = self.rights.backends.hive.await_tasks(&caller, task_ids, timeout).await?;
+        let outcomes = self
+            .rights
+            .backends
+            .hive
+            .await_tasks(&caller, task_ids, timeout)
+            .await?;
         Ok(outcomes.into_iter().map(Outcome::from).collect())
     }
 

@@ -43,7 +43,10 @@ impl Directory {
             Access::Rw => {
                 let limit = grant.quota.unwrap_or(DEFAULT_QUOTA).as_u64();
                 let found = handle.metadata().map_err(|error| error.to_string())?;
-                Some(Arc::new(Quota::new(limit, quotas.of(&grant.host, (found.dev(), found.ino())))))
+                Some(Arc::new(Quota::new(
+                    limit,
+                    quotas.of(&grant.host, (found.dev(), found.ino())),
+                )))
             }
         };
         Ok(Self {

@@ -5,10 +5,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use wasmtime::component::{HasData, Resource};
+use wasmtime_wasi::ResourceTable;
 use wasmtime_wasi::filesystem::{Descriptor, WasiFilesystemCtx, WasiFilesystemCtxView};
 use wasmtime_wasi::p2::bindings::filesystem::{preopens, types};
 use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, FsError, FsResult};
-use wasmtime_wasi::ResourceTable;
 
 use types::{DescriptorFlags, ErrorCode, Filesize, HostDescriptor, HostDirectoryEntryStream, NewTimestamp, PathFlags};
 
@@ -54,7 +54,9 @@ impl<'a> FsView<'a> {
     /// What a write of `length` bytes counts towards, and how much.
     fn growth(&self, file: &Resource<Descriptor>, place: Place, length: u64) -> FsResult<Growth> {
         let Some(quota) = self.quota(file) else { return Ok(None) };
-        let Descriptor::File(open) = self.inner.table.get(file)? else { return Ok(None) };
+        let Descriptor::File(open) = self.inner.table.get(file)? else {
+            return Ok(None);
+        };
         let bytes = growth(&open.file, place, length)?;
         Ok(Some((quota, bytes)))
     }
@@ -72,7 +74,11 @@ impl<'a> FsView<'a> {
             (None, None) => true,
             _ => false,
         };
-        if same { Ok(()) } else { Err(ErrorCode::CrossDevice.into()) }
+        if same {
+            Ok(())
+        } else {
+            Err(ErrorCode::CrossDevice.into())
+        }
     }
 
     fn wrap(
@@ -81,8 +87,12 @@ impl<'a> FsView<'a> {
         stream: Resource<DynOutputStream>,
         place: Place,
     ) -> FsResult<Resource<DynOutputStream>> {
-        let Some(quota) = self.quota(file) else { return Ok(stream) };
-        let Descriptor::File(open) = self.inner.table.get(file)? else { return Ok(stream) };
+        let Some(quota) = self.quota(file) else {
+            return Ok(stream);
+        };
+        let Descriptor::File(open) = self.inner.table.get(file)? else {
+            return Ok(stream);
+        };
         let open = Arc::clone(&open.file);
         let inner = self.inner.table.delete(stream)?;
         let wrapped: DynOutputStream = Box::new(QuotaStream::new(inner, open, place, quota));
@@ -104,7 +114,10 @@ impl preopens::Host for FsView<'_> {
         let mut open = Vec::with_capacity(self.directories.len());
         for directory in self.directories {
             let Some(handle) = directory.for_call()? else {
-                tracing::warn!(guest = directory.guest(), "granted directory was deleted; load the skill again");
+                tracing::warn!(
+                    guest = directory.guest(),
+                    "granted directory was deleted; load the skill again"
+                );
                 continue;
             };
             let descriptor = self.inner.table.push(Descriptor::Dir(handle))?;
@@ -143,7 +156,11 @@ impl HostDescriptor for FsView<'_> {
         self.inner.write(file, bytes, offset).await
     }
 
-    fn write_via_stream(&mut self, file: Resource<Descriptor>, offset: Filesize) -> FsResult<Resource<DynOutputStream>> {
+    fn write_via_stream(
+        &mut self,
+        file: Resource<Descriptor>,
+        offset: Filesize,
+    ) -> FsResult<Resource<DynOutputStream>> {
         let stream = self.inner.write_via_stream(Resource::new_borrow(file.rep()), offset)?;
         self.wrap(&file, stream, Place::At(offset))
     }
@@ -167,7 +184,10 @@ impl HostDescriptor for FsView<'_> {
         } else {
             None
         };
-        let opened = self.inner.open_at(directory, path_flags, path, open_flags, flags).await?;
+        let opened = self
+            .inner
+            .open_at(directory, path_flags, path, open_flags, flags)
+            .await?;
         if let Some(quota) = quota {
             self.quotas.insert(opened.rep(), quota);
         }
@@ -287,7 +307,9 @@ impl HostDescriptor for FsView<'_> {
         accessed: NewTimestamp,
         modified: NewTimestamp,
     ) -> FsResult<()> {
-        self.inner.set_times_at(directory, path_flags, path, accessed, modified).await
+        self.inner
+            .set_times_at(directory, path_flags, path, accessed, modified)
+            .await
     }
 
     async fn readlink_at(&mut self, directory: Resource<Descriptor>, path: String) -> FsResult<String> {
@@ -306,7 +328,11 @@ impl HostDescriptor for FsView<'_> {
         self.inner.read_via_stream(file, offset)
     }
 
-    async fn is_same_object(&mut self, one: Resource<Descriptor>, other: Resource<Descriptor>) -> wasmtime::Result<bool> {
+    async fn is_same_object(
+        &mut self,
+        one: Resource<Descriptor>,
+        other: Resource<Descriptor>,
+    ) -> wasmtime::Result<bool> {
         self.inner.is_same_object(one, other).await
     }
 

@@ -116,7 +116,10 @@ impl Quota {
 
     /// Whether this much growth fits what is known.
     pub(super) fn fits(&self, bytes: u64) -> bool {
-        self.state().used.and_then(|used| used.checked_add(bytes)).is_some_and(|used| used <= self.limit)
+        self.state()
+            .used
+            .and_then(|used| used.checked_add(bytes))
+            .is_some_and(|used| used <= self.limit)
     }
 
     /// Whether [`Self::measure`] would do anything now.
@@ -208,7 +211,10 @@ mod tests {
         let quota = quota(directory.path(), &quotas, 100_000);
         let promise = quota.promise(80_000).await.unwrap();
         quota.state().measure_after = None;
-        assert!(quota.promise(80_000).await.is_err(), "the first may be written any moment");
+        assert!(
+            quota.promise(80_000).await.is_err(),
+            "the first may be written any moment"
+        );
         drop(promise);
         quota.state().measure_after = None;
         assert!(quota.promise(80_000).await.is_ok(), "it never was written");
@@ -218,7 +224,10 @@ mod tests {
     async fn two_grants_of_one_directory_share_its_number() {
         let directory = tempfile::tempdir().unwrap();
         let quotas = Quotas::default();
-        let (one, two) = (quota(directory.path(), &quotas, 100_000), quota(directory.path(), &quotas, 100_000));
+        let (one, two) = (
+            quota(directory.path(), &quotas, 100_000),
+            quota(directory.path(), &quotas, 100_000),
+        );
         assert!(one.is_same(&two));
         let _kept = one.promise(80_000).await.unwrap();
         assert!(two.promise(80_000).await.is_err());

@@ -82,7 +82,10 @@ impl Pollable for QuotaStream {
 impl OutputStream for QuotaStream {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
         let growth = self.growth(bytes.len()).map_err(failed)?;
-        let promise = self.quota.try_promise(growth).ok_or_else(|| failed(self.quota.exceeded()))?;
+        let promise = self
+            .quota
+            .try_promise(growth)
+            .ok_or_else(|| failed(self.quota.exceeded()))?;
         let length = bytes.len();
         self.inner.write(bytes)?;
         self.promise = Some(promise);

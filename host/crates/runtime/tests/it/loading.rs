@@ -1,0 +1,123 @@
+//! What is loaded and what is not, and that code is compiled once.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use serde_json::json;
+use venom_bundle::capability::{FsGrant, Grants};
+use venom_runtime::{Backends, LoadError, Runtime, RuntimeError, RuntimeSettings};
+
+use crate::stage::{answer, component, manifest, runtime, verified};
+
+#[test]
+fn a_skill_describes_itself() {
+    let bundle = verified(&manifest("hostile"), &component("hostile"));
+    let skill = runtime().load(&bundle, Grants::default(), &Backends::local()).unwrap();
+    assert_eq!(skill.name(), "HostileSkill");
+    assert_eq!(skill.digest(), bundle.digest());
+    let sleep = skill
+        .description()
+        .methods
+        .iter()
+        .find(|method| method.name == "sleep")
+        .unwrap();
+    assert_eq!(sleep.params_schema["type"], "object");
+}
+
+#[test]
+fn the_component_must_bear_its_bundles_name() {
+    let mut other = manifest("noop");
+    other.name = "OtherSkill".to_owned();
+    let bundle = verified(&other, &component("noop"));
+    let error = runtime()
+        .load(&bundle, Grants::default(), &Backends::local())
+        .unwrap_err();
+    assert!(
+        matches!(&error, LoadError::NameMismatch { described, .. } if described == "NoopSkill"),
+        "{error}"
+    );
+}
+
+#[test]
+fn grants_that_cannot_be_used_are_named() {
+    let bundle = verified(&manifest("hostile"), &component("hostile"));
+    let grants = Grants {
+        fs: vec![FsGrant {
+            host: "/does/not/exist".into(),
+            guest: "/work".to_owned(),
+            access: venom_bundle::capability::Access::Ro,
+            quota: None,
+        }],
+        ..Grants::default()
+    };
+    let error = runtime()
+        .load(&bundle, grants, &Backends::local())
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("/does/not/exist") && error.contains("create the directory"),
+        "{error}"
+    );
+}
+
+fn settings(cache: &Path) -> RuntimeSettings {
+    RuntimeSettings {
+        slots: 4,
+        compiled_cache: Some(cache.to_owned()),
+        ..RuntimeSettings::default()
+    }
+}
+
+fn only_file(directory: &Path) -> std::path::PathBuf {
+    let files: Vec<_> = std::fs::read_dir(directory)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    assert_eq!(files.len(), 1, "{files:?}");
+    files.into_iter().next().unwrap()
+}
+
+#[tokio::test]
+async fn altered_compiled_code_is_compiled_anew_and_never_run() {
+    let directory = tempfile::tempdir().unwrap();
+    let cache = directory.path().join("compiled");
+    let bundle = verified(&manifest("noop"), &component("noop"));
+    let load = || {
+        Runtime::new(settings(&cache))
+            .unwrap()
+            .load(&bundle, Grants::default(), &Backends::local())
+            .unwrap()
+    };
+    load();
+    let file = only_file(&cache);
+    assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    let good = std::fs::read(&file).unwrap();
+    for position in [0, 40, good.len() / 2, good.len() - 1] {
+        let mut bad = good.clone();
+        bad[position] ^= 1;
+        std::fs::write(&file, &bad).unwrap();
+        let skill = load();
+        assert_eq!(std::fs::read(&file).unwrap(), good, "it must have been written anew");
+        answer(&skill, "noop", json!({})).await;
+    }
+    std::fs::write(&file, &good[..good.len() / 2]).unwrap();
+    load();
+    assert_eq!(std::fs::read(&file).unwrap(), good);
+}
+
+#[test]
+fn a_compiled_code_directory_that_others_can_enter_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let cache = directory.path().join("compiled");
+    std::fs::create_dir(&cache).unwrap();
+    std::fs::set_permissions(&cache, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let error = Runtime::new(settings(&cache)).unwrap_err();
+    assert!(matches!(error, RuntimeError::CompiledCache { .. }), "{error}");
+    assert!(error.to_string().contains("chmod 700"), "{error}");
+    let link = directory.path().join("link");
+    std::os::unix::fs::symlink(directory.path(), &link).unwrap();
+    assert!(
+        Runtime::new(settings(&link)).is_err(),
+        "a link could be turned elsewhere"
+    );
+}
