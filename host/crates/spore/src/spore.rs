@@ -153,7 +153,7 @@ struct Complaint {
 impl Complaint {
     fn say(&mut self, error: &LinkError, tries: u32, wait: Duration) {
         let text = error.to_string();
-        if text == self.last {
+        if !self.is_news(&text) {
             tracing::debug!(tries, ?wait, "still no link to the nexus: {text}");
             return;
         }
@@ -162,11 +162,30 @@ impl Complaint {
         } else {
             tracing::warn!(?wait, "no link to the nexus: {text}; trying again");
         }
-        self.last = text;
+    }
+
+    fn is_news(&mut self, text: &str) -> bool {
+        let news = text != self.last;
+        text.clone_into(&mut self.last);
+        news
     }
 
     /// There was a link in between: the same reason is news again.
     fn forget(&mut self) {
         self.last.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_is_news_once_until_it_changes_or_a_link_came_between() {
+        let mut complaint = Complaint::default();
+        let said = ["refused", "refused", "silent", "refused"].map(|text| complaint.is_news(text));
+        assert_eq!(said, [true, false, true, true]);
+        complaint.forget();
+        assert!(complaint.is_news("refused"));
     }
 }
