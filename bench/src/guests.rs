@@ -67,7 +67,7 @@ impl Guest {
     /// Packs, signs and verifies it in this process, with a key made for the occasion.
     pub(crate) fn verified(self) -> Result<VerifiedBundle> {
         let manifest = SkillToml::parse(&std::fs::read_to_string(self.manifest_path()?)?)?;
-        let key = SigningKey::generate();
+        let key = SigningKey::generate()?;
         let signed = venom_bundle::pack(&manifest, &self.component()?, Timestamp::now())?.sign(&key);
         let trust = Trust::single("bench", &key.public());
         let host = semver::Version::parse(env!("CARGO_PKG_VERSION"))?;

@@ -166,12 +166,12 @@ impl Bare {
         config.epoch_interruption(true);
         config.memory_init_cow(true);
         config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
-        let engine = Engine::new(&config)?;
-        let component = Component::new(&engine, guests::NOOP.component()?)?;
+        let engine = Engine::new(&config).map_err(told)?;
+        let component = Component::new(&engine, guests::NOOP.component()?).map_err(told)?;
         let mut linker: Linker<Host> = Linker::new(&engine);
-        wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
-        linker.define_unknown_imports_as_traps(&component)?;
-        let pre = bindings::SkillPre::new(linker.instantiate_pre(&component)?)?;
+        wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(told)?;
+        linker.define_unknown_imports_as_traps(&component).map_err(told)?;
+        let pre = linker.instantiate_pre(&component).and_then(bindings::SkillPre::new).map_err(told)?;
         Ok(Self { engine, pre })
     }
 
@@ -182,9 +182,14 @@ impl Bare {
         };
         let mut store = Store::new(&self.engine, host);
         store.set_epoch_deadline(1_000);
-        let skill = self.pre.instantiate_async(&mut store).await?;
-        let answer = skill.venom_skill_api().call_invoke(&mut store, "noop", "{}").await?;
+        let skill = self.pre.instantiate_async(&mut store).await.map_err(told)?;
+        let answer = skill.venom_skill_api().call_invoke(&mut store, "noop", "{}").await.map_err(told)?;
         answer.map_err(|error| anyhow::anyhow!("the no-op skill failed: {error:?}"))?;
         Ok(())
     }
+}
+
+/// Wasmtime's error type is its own.
+fn told(error: wasmtime::Error) -> anyhow::Error {
+    anyhow::anyhow!("{error:#}")
 }

@@ -279,7 +279,10 @@ fn show_tampering(built: &Built, directory: &Path) -> Result<String> {
     ensure!(!verify.status.success(), "an altered bundle was taken for good");
     let said = String::from_utf8_lossy(&verify.stderr).trim().to_owned();
     println!("  -> {said}\n");
-    let why = said.lines().find_map(|line| line.trim().strip_prefix("why: ")).unwrap_or(&said);
+    let why = said
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("why: "))
+        .unwrap_or(&said);
     Ok(why.to_owned())
 }
 

@@ -1,6 +1,6 @@
 //! Building the skills from source into signed bundles, with a throw-away publisher key of this checkout.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
@@ -8,6 +8,8 @@ use crate::shell::{command, ensure_wasm_target, root, step, target_dir};
 
 /// A skill of this repository: its folder below `skills/` is also its package's first word.
 const SKILLS: [&str; 3] = ["echo", "shell", "file"];
+/// Guests that tests and benchmarks run.
+const GUESTS: [&str; 2] = ["hostile-guest", "noop-guest"];
 
 /// What was built.
 pub(crate) struct Built {
@@ -37,14 +39,30 @@ pub(crate) fn build_and_pack() -> Result<Built> {
     Ok(built)
 }
 
-/// Compiles the skills (and the guests that tests use) to components.
+/// Compiles the skills to components.
 pub(crate) fn build_components() -> Result<()> {
-    let packages: Vec<String> = SKILLS.iter().map(|skill| format!("{skill}-skill")).collect();
+    build_packages("build the skills (wasm32-wasip2)", &[])
+}
+
+/// Compiles the skills and the guests that tests and benchmarks run; answers where they are.
+pub(crate) fn build_components_and_guests() -> Result<PathBuf> {
+    build_packages("build the skills and test guests (wasm32-wasip2)", &GUESTS)?;
+    Ok(components_dir(&target_dir()?))
+}
+
+fn components_dir(target: &Path) -> PathBuf {
+    target.join("wasm32-wasip2").join("skill")
+}
+
+fn build_packages(what: &str, guests: &[&str]) -> Result<()> {
     let mut build = command("cargo", &["build", "--target", "wasm32-wasip2", "--profile", "skill"])?;
-    for package in &packages {
-        build.args(["--package", package]);
+    for skill in SKILLS {
+        build.args(["--package", &format!("{skill}-skill")]);
     }
-    step("build the skills (wasm32-wasip2)", &mut build)
+    for guest in guests {
+        build.args(["--package", guest]);
+    }
+    step(what, &mut build)
 }
 
 fn pack(built: &Built) -> Result<()> {
@@ -56,10 +74,7 @@ fn pack(built: &Built) -> Result<()> {
         .stderr(std::process::Stdio::null());
     step("make a publisher key for this checkout", &mut init)?;
     for skill in SKILLS {
-        let component = target_dir()?
-            .join("wasm32-wasip2")
-            .join("skill")
-            .join(format!("{skill}_skill.wasm"));
+        let component = components_dir(&target_dir()?).join(format!("{skill}_skill.wasm"));
         let bundle = built.bundles.join(format!("{skill}.venom"));
         let mut pack = std::process::Command::new(&built.host);
         pack.args(["bundle", "pack", "--data-dir", data_dir])

@@ -2,14 +2,14 @@
 
 use anyhow::Result;
 
-use crate::shell::{command, ensure_wasm_target, step};
-use crate::skills::build_components;
+use crate::shell::{command, ensure_wasm_target, step, target_dir};
+use crate::skills::build_components_and_guests;
 
 /// Builds what tests need from source, then runs them. `all` adds the ones marked as needing installs from
 /// package registries; without it they show as ignored.
 pub(crate) fn run(all: bool, filter: &[String]) -> Result<()> {
     ensure_wasm_target()?;
-    build_components()?;
+    let components = build_components_and_guests()?;
     let mut tests = if has_nextest() {
         let mut tests = command("cargo", &["nextest", "run", "--workspace", "--no-fail-fast"])?;
         if all {
@@ -28,6 +28,9 @@ pub(crate) fn run(all: bool, filter: &[String]) -> Result<()> {
         }
         tests
     };
+    // the test build makes this binary too; without the variables the hive's tests would build both again
+    tests.env("VENOM_HOST_BIN", target_dir()?.join("debug").join("venom-host"));
+    tests.env("VENOM_SKILLS_DIR", components);
     step("tests", &mut tests)?;
     if filter.is_empty() {
         step(

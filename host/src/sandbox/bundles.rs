@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use venom_bundle::{Trust, UnverifiedBundle, VerifiedBundle};
+use venom_bundle::{Trust, UnverifiedBundle, VerifiedBundle, VerifyError};
 
 use crate::failure::{Explain as _, Failure};
 
@@ -16,14 +16,18 @@ pub(crate) fn verify(path: &Path, trust: &Trust, trust_path: &Path) -> Result<Ve
     let bundle = UnverifiedBundle::read(path).or_fail(format!("cannot use the bundle {}", path.display()))?;
     let keys = bundle.claimed().key_ids().join(", ");
     bundle.verify(trust, &host_version()?).map_err(|error| {
-        Failure::new(format!("the bundle {} is not trusted", path.display()))
-            .because(crate::failure::chain(&error))
-            .help(format!(
-                "if it names a key you trust ({}), add the publisher's public key to {}; \
-                 `venom-host key show` on the publisher's machine prints the entry",
-                if keys.is_empty() { "it names none" } else { &keys },
-                trust_path.display()
-            ))
+        let failure =
+            Failure::new(format!("the bundle {} is not trusted", path.display())).because(crate::failure::chain(&error));
+        // the other errors say what to do; this one needs to know where the trust file is
+        if !matches!(error, VerifyError::UnknownSigner { .. }) {
+            return failure;
+        }
+        failure.help(format!(
+            "if it names a key you trust ({}), add the publisher's public key to {}; \
+             `venom-host key show` on the publisher's machine prints the entry",
+            if keys.is_empty() { "it names none" } else { &keys },
+            trust_path.display()
+        ))
     })
 }
 
