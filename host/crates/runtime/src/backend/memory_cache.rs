@@ -63,23 +63,24 @@ impl Space {
         self.entries.get(key)
     }
 
-    fn set(&mut self, key: &str, value: Vec<u8>, until: Instant, now: Instant, quota: u64) -> Result<(), BackendError> {
-        let wanted = cost(key, &value);
+    /// What would be used with this entry in place of the one it replaces.
+    fn used_with(&self, key: &str, value: &[u8]) -> u64 {
         let replaced = self.entries.get(key).map_or(0, |old| cost(key, &old.value));
-        let fits = |used: u64| used.saturating_sub(replaced).saturating_add(wanted) <= quota;
-        if !fits(self.used) {
+        self.used.saturating_sub(replaced).saturating_add(cost(key, value))
+    }
+
+    fn set(&mut self, key: &str, value: Vec<u8>, until: Instant, now: Instant, quota: u64) -> Result<(), BackendError> {
+        if self.used_with(key, &value) > quota {
             self.forget_expired(now);
         }
-        // `replaced` may itself have expired and been forgotten above.
-        let replaced = self.entries.get(key).map_or(0, |old| cost(key, &old.value));
-        if self.used.saturating_sub(replaced).saturating_add(wanted) > quota {
+        let used = self.used_with(key, &value);
+        if used > quota {
             return Err(BackendError::Limit(format!(
-                "the cache quota of {quota} bytes is used up ({} in use, {wanted} wanted)",
+                "the cache quota of {quota} bytes is used up ({} in use)",
                 self.used
             )));
         }
-        self.remove(key);
-        self.used += wanted;
+        self.used = used;
         self.entries.insert(key.to_owned(), Entry { value, until });
         Ok(())
     }
@@ -128,5 +129,62 @@ impl CacheBackend for MemoryCache {
                 .live(key, now)
                 .map(|entry| entry.until.saturating_duration_since(now))
         }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn space(name: &str) -> CacheNamespace {
+        CacheNamespace {
+            name: name.to_owned(),
+            quota: 1_000,
+        }
+    }
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    #[tokio::test]
+    async fn namespaces_do_not_see_each_other() {
+        let cache = MemoryCache::default();
+        cache.set(&space("a"), "key", b"1".to_vec(), MINUTE).await.unwrap();
+        assert_eq!(cache.get(&space("b"), "key").await, Ok(None));
+        assert_eq!(cache.delete(&space("b"), "key").await, Ok(false));
+        assert_eq!(cache.get(&space("a"), "key").await, Ok(Some(b"1".to_vec())));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn entries_end_with_their_time_and_make_room() {
+        let (cache, space) = (MemoryCache::default(), space("a"));
+        cache.set(&space, "key", vec![0; 800], MINUTE).await.unwrap();
+        assert_eq!(cache.ttl(&space, "key").await, Ok(Some(MINUTE)));
+        assert!(matches!(
+            cache.set(&space, "other", vec![0; 800], MINUTE).await,
+            Err(BackendError::Limit(_))
+        ));
+        tokio::time::advance(MINUTE).await;
+        assert_eq!(cache.get(&space, "key").await, Ok(None));
+        assert_eq!(cache.set(&space, "other", vec![0; 800], MINUTE).await, Ok(()));
+    }
+
+    #[tokio::test]
+    async fn replacing_and_deleting_give_the_bytes_back() {
+        let (cache, space) = (MemoryCache::default(), space("a"));
+        for _ in 0..10 {
+            cache.set(&space, "key", vec![0; 800], MINUTE).await.unwrap();
+        }
+        assert_eq!(cache.delete(&space, "key").await, Ok(true));
+        assert_eq!(cache.with(&space, |space| space.used), 0);
+    }
+
+    #[tokio::test]
+    async fn many_tiny_entries_are_bounded_too() {
+        let (cache, space) = (MemoryCache::default(), space("a"));
+        let mut taken = 0;
+        while cache.set(&space, &taken.to_string(), Vec::new(), MINUTE).await.is_ok() {
+            taken += 1;
+        }
+        assert!((10..=15).contains(&taken), "{taken}");
     }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use bytesize::ByteSize;
 use serde_json::json;
 use tokio::sync::mpsc;
-use venom_bundle::capability::{Grants, NetGrant, NetProtocol};
+use venom_bundle::capability::{CacheGrant, Grants, NetGrant, NetProtocol};
 use venom_protocol::{ErrorCode, ProgressUpdate};
 
 use crate::stage::{answer, call, error, hostile, run, with_budgets};
@@ -170,6 +170,30 @@ async fn submissions_are_counted_before_any_hive_is_asked() {
     assert!(many.contains("submissions"), "{many}");
     let few = answer(&skill, "hive_flood", flood(5)).await.to_string();
     assert!(few.contains("not part of a hive"), "{few}");
+}
+
+#[tokio::test]
+async fn the_cache_has_a_quota_and_lasts_from_call_to_call() {
+    let skill = hostile(Grants {
+        cache: Some(CacheGrant {
+            quota: ByteSize::kib(4),
+            max_ttl: Duration::from_secs(60),
+            namespace: None,
+        }),
+        ..Grants::default()
+    });
+    let flood = answer(&skill, "cache_flood", json!({"count": 1_000})).await;
+    assert_eq!(flood["escaped"], json!(false), "{flood}");
+    assert!(
+        flood["detail"].to_string().contains("cache quota of 4096 bytes"),
+        "{flood}"
+    );
+    let again = answer(&skill, "cache_bomb", json!({"bytes": 100})).await;
+    assert_eq!(
+        again["escaped"],
+        json!(false),
+        "the entries of the first call are still there: {again}"
+    );
 }
 
 #[tokio::test]

@@ -1,5 +1,11 @@
 //! The sandbox from outside: a hostile skill against every budget, every ending of a call, and loading.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "helpers of tests, which clippy does not see as tests"
+)]
+
 mod budgets;
 mod endings;
 mod files;
