@@ -1,9 +1,5 @@
 //! The pure parts on the road of a call: frames and the foreman. Run with `cargo bench -p venom-bench`.
-#![expect(
-    missing_docs,
-    clippy::expect_used,
-    reason = "a benchmark: nobody calls it, and it may stop"
-)]
+#![expect(clippy::expect_used, reason = "a benchmark: nobody calls it, and it may stop")]
 
 use std::hint::black_box;
 use std::time::Duration;

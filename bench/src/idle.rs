@@ -7,7 +7,7 @@ use serde_json::Value;
 use venom_spore::sim::SimSpore;
 
 use crate::Effort;
-use crate::processes::start_nexus;
+use crate::processes::{TOKEN, start_nexus};
 use crate::table::Row;
 
 const SPORES: usize = 1_000;
@@ -51,7 +51,7 @@ async fn connect_all(nexus: &str) -> Result<Vec<venom_spore::sim::SimHandle>> {
     let mut spores = Vec::with_capacity(SPORES);
     let mut connecting = tokio::task::JoinSet::new();
     for number in 0..SPORES {
-        let spore = SimSpore::new(nexus, "").skills(&["EchoSkill"]).with(|settings| {
+        let spore = SimSpore::new(nexus, TOKEN).skills(&["EchoSkill"]).with(|settings| {
             settings.name = format!("idle-{number}");
             settings.heartbeat_interval = HEARTBEAT;
         });

@@ -15,7 +15,9 @@ mod sandbox;
 mod sleepers;
 mod table;
 
-use anyhow::Result;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 
 use crate::table::Row;
@@ -51,8 +53,17 @@ impl Effort {
     }
 }
 
-fn main() -> Result<()> {
-    let cli = Cli::parse();
+fn main() -> ExitCode {
+    match run(&Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: &Cli) -> Result<()> {
     if matches!(cli.role, Some(Role::Hello)) {
         return remote::serve_hello();
     }
@@ -68,7 +79,7 @@ fn main() -> Result<()> {
     for (name, measure) in all {
         if cli.only.as_deref().is_none_or(|only| name.contains(only)) {
             eprintln!("measuring {name} ...");
-            rows.extend(measure(effort)?);
+            rows.extend(measure(effort).with_context(|| name.to_owned())?);
         }
     }
     println!("{}", table::render(&rows));

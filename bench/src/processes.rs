@@ -67,24 +67,38 @@ pub(crate) fn venom_host() -> Result<PathBuf> {
     Ok(host)
 }
 
+/// Shared token of the hives that are measured.
+pub(crate) const TOKEN: &str = "bench";
+
 /// A nexus on a free port, in `--dev`.
 pub(crate) fn start_nexus(data_dir: &Path, environment: &[(&str, &str)]) -> Result<Running> {
     let mut nexus = Command::new(venom_host()?);
     nexus
         .args(["nexus", "--dev", "--port", "0", "--data-dir"])
         .arg(data_dir);
-    nexus.envs(environment.iter().copied()).env("VENOM_LOG", "warn");
+    nexus
+        .envs(environment.iter().copied())
+        .env("VENOM_LOG", "warn")
+        .env("NEXUS_SHARED_TOKEN", TOKEN);
     Running::start(nexus, "nexus ready ")
 }
 
 /// A spore of that nexus with the skills of a directory.
-pub(crate) fn start_spore(nexus: &str, data_dir: &Path, skills: &Path) -> Result<Running> {
+pub(crate) fn start_spore(
+    nexus: &str,
+    data_dir: &Path,
+    skills: &Path,
+    environment: &[(&str, &str)],
+) -> Result<Running> {
     let mut spore = Command::new(venom_host()?);
     spore
         .args(["spore", "--dev", "--nexus", nexus, "--data-dir"])
         .arg(data_dir)
         .arg("--skills")
         .arg(skills);
-    spore.env("VENOM_LOG", "warn");
+    spore
+        .env("VENOM_LOG", "warn")
+        .env("SPORE_SHARED_TOKEN", TOKEN)
+        .envs(environment.iter().copied());
     Running::start(spore, "spore ready ")
 }

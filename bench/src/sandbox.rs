@@ -18,7 +18,6 @@ use crate::table::{Row, percentile};
 use crate::{Effort, guests};
 
 mod bindings {
-    #![expect(missing_docs, reason = "generated from wit, which is documented")]
     wasmtime::component::bindgen!({ path: "../wit", world: "skill", exports: { default: async } });
 }
 
@@ -171,7 +170,10 @@ impl Bare {
         let mut linker: Linker<Host> = Linker::new(&engine);
         wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(told)?;
         linker.define_unknown_imports_as_traps(&component).map_err(told)?;
-        let pre = linker.instantiate_pre(&component).and_then(bindings::SkillPre::new).map_err(told)?;
+        let pre = linker
+            .instantiate_pre(&component)
+            .and_then(bindings::SkillPre::new)
+            .map_err(told)?;
         Ok(Self { engine, pre })
     }
 
@@ -183,7 +185,11 @@ impl Bare {
         let mut store = Store::new(&self.engine, host);
         store.set_epoch_deadline(1_000);
         let skill = self.pre.instantiate_async(&mut store).await.map_err(told)?;
-        let answer = skill.venom_skill_api().call_invoke(&mut store, "noop", "{}").await.map_err(told)?;
+        let answer = skill
+            .venom_skill_api()
+            .call_invoke(&mut store, "noop", "{}")
+            .await
+            .map_err(told)?;
         answer.map_err(|error| anyhow::anyhow!("the no-op skill failed: {error:?}"))?;
         Ok(())
     }

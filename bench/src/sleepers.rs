@@ -16,7 +16,7 @@ pub(crate) fn measure(_effort: Effort) -> Result<Vec<Row>> {
     let data_dir = directory.path().join("spore");
     let skills = guests::pack_with_host(&data_dir, &[guests::ECHO])?;
     let nexus = start_nexus(&directory.path().join("nexus"), &[])?;
-    let spore = start_spore(&nexus.ready, &data_dir, &skills)?;
+    let spore = start_spore(&nexus.ready, &data_dir, &skills, &[])?;
     let address = nexus
         .ready
         .strip_prefix("http://")

@@ -1,4 +1,4 @@
-//! Write Venom skills in Rust: an `impl` block under [`skill`] becomes a sandboxed component.
+//! Write Venom skills in Rust: an `impl` block under [`macro@skill`] becomes a sandboxed component.
 //!
 //! ```
 //! pub struct EchoSkill;

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::{Error, Result};
 
-/// A skill: what it can do, and doing it. Written by [`crate::skill`].
+/// A skill: what it can do, and doing it. Written by [`macro@crate::skill`].
 pub trait Skill {
     /// Says what the skill can do. Never touches the host.
     fn describe() -> Description;

@@ -16,8 +16,8 @@ pub(crate) fn verify(path: &Path, trust: &Trust, trust_path: &Path) -> Result<Ve
     let bundle = UnverifiedBundle::read(path).or_fail(format!("cannot use the bundle {}", path.display()))?;
     let keys = bundle.claimed().key_ids().join(", ");
     bundle.verify(trust, &host_version()?).map_err(|error| {
-        let failure =
-            Failure::new(format!("the bundle {} is not trusted", path.display())).because(crate::failure::chain(&error));
+        let failure = Failure::new(format!("the bundle {} is not trusted", path.display()))
+            .because(crate::failure::chain(&error));
         // the other errors say what to do; this one needs to know where the trust file is
         if !matches!(error, VerifyError::UnknownSigner { .. }) {
             return failure;

@@ -39,7 +39,8 @@ pub(crate) fn build(settings: &RuntimeSettings) -> Result<Engine, RuntimeError> 
         .concurrency_support(false)
         .shared_memory(false)
         .wasm_memory64(false)
-        .wasm_multi_memory(false)
+        // adapters between the modules of one component read one memory and write another; all are summed
+        .wasm_multi_memory(true)
         .wasm_relaxed_simd(false)
         .epoch_interruption(true)
         .max_wasm_stack(WASM_STACK)

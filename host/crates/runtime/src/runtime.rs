@@ -96,7 +96,7 @@ impl Inner {
         if let Some(known) = self.compiled.as_ref().and_then(|cache| cache.get(&self.engine, digest)) {
             return Ok(known);
         }
-        let component = Component::from_binary(&self.engine, bundle.component())?;
+        let component = unless_panicking(|| Component::from_binary(&self.engine, bundle.component()))?;
         if let Some(cache) = &self.compiled {
             cache.put(digest, &component);
         }
@@ -104,10 +104,32 @@ impl Inner {
     }
 }
 
+/// A fault of the compiler must not take the process down: a signed component can still be an odd one.
+fn unless_panicking<T>(compile: impl FnOnce() -> wasmtime::Result<T>) -> wasmtime::Result<T> {
+    // what the closure borrows is only read, and a half-compiled component is dropped with the panic
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(compile)).unwrap_or_else(|_| {
+        Err(wasmtime::Error::msg(
+            "the compiler failed on this component; the log has its words",
+        ))
+    })
+}
+
 impl std::fmt::Debug for Runtime {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Runtime")
             .field("settings", &self.inner.settings)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panicking_compiler_is_an_error() {
+        let ended: wasmtime::Result<()> = unless_panicking(|| panic!("as a compiler would"));
+        assert!(ended.unwrap_err().to_string().contains("failed on this component"));
+        assert_eq!(unless_panicking(|| Ok(7)).unwrap(), 7);
     }
 }

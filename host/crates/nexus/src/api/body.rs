@@ -29,7 +29,9 @@ impl<T: DeserializeOwned> FromRequest<Arc<Shared>> for Json<T> {
         let settings = &shared.settings;
         check_is_json(request.headers())?;
         let bytes = read(request, settings.max_body.0, settings.read_timeout).await?;
-        serde_json::from_slice(&bytes).map(Self).map_err(|error| unfit(&error))
+        serde_json::from_slice(&bytes)
+            .map(Self)
+            .map_err(|error| unfit(&error, &field_at_fault::<T>(&bytes)))
     }
 }
 
@@ -63,9 +65,20 @@ async fn read(request: Request<Body>, limit: u64, time: Duration) -> Result<Byte
     }
 }
 
-fn unfit(error: &serde_json::Error) -> Problem {
+/// Where in the body reading it as `T` fails, for example `require.tags`. Reads it again: only for errors.
+fn field_at_fault<T: DeserializeOwned>(bytes: &[u8]) -> String {
+    let mut json = serde_json::Deserializer::from_slice(bytes);
+    match serde_path_to_error::deserialize::<_, T>(&mut json) {
+        Ok(_) => ".".to_owned(),
+        Err(error) => error.path().to_string(),
+    }
+}
+
+fn unfit(error: &serde_json::Error, field: &str) -> Problem {
     Problem::bad_request(match error.classify() {
-        Category::Data => format!("the body does not fit: {error}"),
+        // a missing or unknown field is named by the error itself
+        Category::Data if field == "." => format!("the body does not fit: {error}"),
+        Category::Data => format!("the body does not fit, `{field}`: {error}"),
         Category::Eof => format!("the body is no JSON, it ends too early: {error}"),
         Category::Io | Category::Syntax => format!("the body is no JSON: {error}"),
     })
@@ -120,7 +133,8 @@ mod tests {
     #[test]
     fn errors_tell_syntax_from_shape_and_name_the_field() {
         let detail = |text: &str| {
-            unfit(&serde_json::from_str::<ExecuteRequest>(text).unwrap_err())
+            let error = serde_json::from_str::<ExecuteRequest>(text).unwrap_err();
+            unfit(&error, &field_at_fault::<ExecuteRequest>(text.as_bytes()))
                 .detail()
                 .to_owned()
         };
@@ -128,7 +142,8 @@ mod tests {
         assert!(detail("{]").contains("no JSON"));
         assert!(detail("{\"method_name\":\"x\"}").contains("missing field `skill_name`"));
         assert!(detail("{\"skill\":\"x\"}").contains("unknown field `skill`"));
-        assert!(detail("{\"skill_name\":1}").contains("expected a string"));
+        assert!(detail("{\"skill_name\":1}").contains("`skill_name`: invalid type: integer `1`, expected a string"));
+        assert!(detail(r#"{"skill_name":"x","require":{"tags":[1]}}"#).contains("`require.tags[0]`"));
     }
 
     #[tokio::test]
