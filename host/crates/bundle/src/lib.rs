@@ -1,6 +1,6 @@
 //! Bundles: signed, immutable packages of one skill, and the rules by which they are trusted.
 //!
-//! The road: an author's `skill.toml` and component go through [`pack`] to an [`UnsignedBundle`], through
+//! The road: an author's `skill.toml` and component go through [`pack()`] to an [`UnsignedBundle`], through
 //! [`UnsignedBundle::sign`] to a [`SignedBundle`] and its `.venom` file. A reader gets an [`UnverifiedBundle`]
 //! from that file and, against a [`Trust`], a [`VerifiedBundle`]; nothing else makes one, and only that runs.
 //! This crate never runs a component, never talks to the network and never decides anything by key id alone.

@@ -1,5 +1,5 @@
 //! One call's HTTP as wasmtime-wasi-http sees it: requests are checked here and then become an
-//! [`Exchange`](super::exchange::Exchange).
+//! [`super::exchange::Exchange`].
 
 use std::sync::Arc;
 use std::time::Duration;
