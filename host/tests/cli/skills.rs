@@ -101,3 +101,40 @@ fn a_python_skill_builds_and_runs() {
 fn a_javascript_skill_builds_and_runs() {
     builds_and_runs("js");
 }
+
+/// Builds an example of the repository by its own script, packs it as its README says, and calls it.
+fn example_builds_and_runs(language: &str) {
+    let home = Home::initialised();
+    let example = repository().join("examples").join(language);
+    let built = std::process::Command::new("sh")
+        .arg(example.join("build.sh"))
+        .output()
+        .unwrap();
+    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+    let component = String::from_utf8(built.stdout)
+        .unwrap()
+        .lines()
+        .last()
+        .unwrap()
+        .to_owned();
+    let manifest = example.join("skill.toml").display().to_string();
+    let bundle = home.path().join("example.venom").display().to_string();
+    home.run(&["bundle", "pack", &component, "--manifest", &manifest, "--out", &bundle])
+        .fine();
+    let say = ["run", "EchoSkill.say", "text=ab", "times:=2", "--bundle", &bundle];
+    assert_eq!(home.run(&say).fine(), "abab\n");
+    let refused = home.run(&["run", "EchoSkill.say", "nosuch=1", "--bundle", &bundle]);
+    assert!(refused.code == 1 && refused.err.contains("nosuch"), "{}", refused.err);
+}
+
+#[test]
+#[ignore = "fetches componentize-py; needs python3 with venv and the network"]
+fn the_python_example_builds_and_runs() {
+    example_builds_and_runs("python");
+}
+
+#[test]
+#[ignore = "fetches jco; needs node 20 or later with npm and the network"]
+fn the_javascript_example_builds_and_runs() {
+    example_builds_and_runs("javascript");
+}
