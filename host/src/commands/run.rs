@@ -6,7 +6,6 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use tokio_util::sync::CancellationToken;
 use venom_bundle::VerifiedBundle;
-use venom_bundle::capability::resolve;
 use venom_runtime::{Backends, Call, Outcome, Skill};
 
 use super::wait_on_all_cores;
@@ -69,15 +68,7 @@ async fn load(settings: &SandboxSettings, documents: Documents, bundle: Verified
     let runtime = sandbox::start_runtime(settings, SLOTS, Vec::new())?;
     let name = bundle.manifest().name.clone();
     let loading = tokio::task::spawn_blocking(move || {
-        let manifest = bundle.manifest();
-        let (grants, _) = resolve(
-            &manifest.name,
-            &manifest.capabilities,
-            &manifest.budgets,
-            bundle.ceiling(),
-            bundle.ceiling_budgets(),
-            &documents.policy,
-        );
+        let (grants, _) = bundle.rights_under(&documents.policy);
         runtime.load(&bundle, grants, &Backends::local())
     });
     match loading.await {

@@ -3,7 +3,7 @@
 
 use semver::{Version, VersionReq};
 
-use crate::capability::{BudgetLimits, Request};
+use crate::capability::{BudgetLimits, Decision, Grants, Policy, Request, resolve};
 use crate::{
     Digest, KeyId, Manifest, ManifestError, PAYLOAD_TYPE, Publisher, ShapeError, Trust, UnverifiedBundle,
     inspect_component,
@@ -297,6 +297,25 @@ impl VerifiedBundle {
     #[must_use]
     pub fn ceiling(&self) -> &Request {
         &self.ceiling
+    }
+
+    /// Its rights under an operator's policy, and why each came out as it did.
+    #[must_use]
+    pub fn rights_under(&self, policy: &Policy) -> (Grants, Vec<Decision>) {
+        let Manifest {
+            name,
+            capabilities,
+            budgets,
+            ..
+        } = &self.manifest;
+        resolve(
+            name,
+            capabilities,
+            budgets,
+            &self.ceiling,
+            &self.ceiling_budgets,
+            policy,
+        )
     }
 
     /// The most budget its publisher's skills get.

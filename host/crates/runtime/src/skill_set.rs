@@ -7,7 +7,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use semver::Version;
 use tokio::time::Instant;
-use venom_bundle::capability::{Policy, resolve};
+use venom_bundle::capability::Policy;
 use venom_bundle::{Trust, UnverifiedBundle};
 use venom_protocol::{CallError, ErrorCode};
 
@@ -167,17 +167,9 @@ fn load_file(
     backends: &Backends,
 ) -> Result<Skill, String> {
     let host = Version::parse(env!("CARGO_PKG_VERSION")).map_err(|error| error.to_string())?;
-    let bundle = UnverifiedBundle::read(path).map_err(|error| error.to_string())?;
-    let bundle = bundle.verify(trust, &host).map_err(|error| error.to_string())?;
-    let manifest = bundle.manifest();
-    let (grants, _) = resolve(
-        &manifest.name,
-        &manifest.capabilities,
-        &manifest.budgets,
-        bundle.ceiling(),
-        bundle.ceiling_budgets(),
-        policy,
-    );
+    let bundle = UnverifiedBundle::read(path).map_err(|error| with_causes(&error))?;
+    let bundle = bundle.verify(trust, &host).map_err(|error| with_causes(&error))?;
+    let (grants, _) = bundle.rights_under(policy);
     runtime
         .load(&bundle, grants, backends)
         .map_err(|error| with_causes(&error))

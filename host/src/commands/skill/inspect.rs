@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
-use venom_bundle::capability::{Decision, Grants, Policy, Request, Verdict, resolve};
+use venom_bundle::capability::{Decision, Grants, Policy, Request, Verdict};
 use venom_bundle::{Manifest, UnverifiedBundle, VerifiedBundle, inspect_component};
 use venom_runtime::{Backends, MethodDescription};
 
@@ -83,15 +83,7 @@ fn judge(
     bundle: VerifiedBundle,
     policy: &Policy,
 ) -> Result<(), Failure> {
-    let manifest = bundle.manifest();
-    let (_, decisions) = resolve(
-        &manifest.name,
-        &manifest.capabilities,
-        &manifest.budgets,
-        bundle.ceiling(),
-        bundle.ceiling_budgets(),
-        policy,
-    );
+    let (_, decisions) = bundle.rights_under(policy);
     report.trusted = true;
     report.imports = inspect_component(bundle.component())
         .map(|shape| shape.imports)
