@@ -2,11 +2,13 @@
 
 #![expect(
     clippy::unwrap_used,
+    clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
     reason = "all of this is test code, where a panic is a failed test"
 )]
 
+mod docs;
 mod golden;
 mod hostile;
 mod keys;
