@@ -7,10 +7,10 @@ use std::time::Duration;
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, FromRequestParts, RawPathParams};
 use axum::response::Response;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, EXPECT};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Request};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http_body_util::BodyExt;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::error::Category;
@@ -48,21 +48,53 @@ fn check_is_json(headers: &HeaderMap) -> Result<(), Problem> {
     if is_json { Ok(()) } else { Err(Problem::not_json(given)) }
 }
 
+/// Bytes of an oversized body read and dropped, so that a client that is still writing gets to see the answer
+/// instead of a broken pipe.
+const LINGER_BYTES: u64 = 64 << 20;
+
 async fn read(request: Request<Body>, limit: u64, time: Duration) -> Result<Bytes, Problem> {
-    let declared: Option<u64> = request
-        .headers()
+    let (head, body) = request.into_parts();
+    let declared: Option<u64> = head
+        .headers
         .get(CONTENT_LENGTH)
-        .and_then(|v| v.to_str().ok()?.parse().ok());
-    if declared.is_some_and(|size| size > limit) {
+        .and_then(|value| value.to_str().ok()?.parse().ok());
+    let too_big = declared.is_some_and(|size| size > limit);
+    // this client waits for a word before it writes; the answer is that word
+    if too_big && head.headers.contains_key(EXPECT) {
         return Err(Problem::body_too_big(limit));
     }
-    let body = Limited::new(request.into_body(), usize::try_from(limit).unwrap_or(usize::MAX));
-    match tokio::time::timeout(time, body.collect()).await {
-        Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Problem::body_too_big(limit)),
+    match tokio::time::timeout(time, collect(body, limit)).await {
+        Ok(Ok(Some(bytes))) if !too_big => Ok(bytes),
+        Ok(Ok(_)) => Err(Problem::body_too_big(limit)),
         Ok(Err(error)) => Err(Problem::bad_request(format!("the body broke off: {error}"))),
         Err(_) => Err(Problem::body_too_slow(time)),
     }
+}
+
+/// The whole body; `None` when it is over `limit`, of which no more than that is kept at any time.
+async fn collect(mut body: Body, limit: u64) -> Result<Option<Bytes>, axum::Error> {
+    let mut parts: Vec<Bytes> = Vec::new();
+    let mut size: u64 = 0;
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame?.into_data() else { continue };
+        size = size.saturating_add(data.len() as u64);
+        if size <= limit {
+            parts.push(data);
+        } else {
+            parts.clear();
+            if size > limit.saturating_add(LINGER_BYTES) {
+                break;
+            }
+        }
+    }
+    if size > limit {
+        return Ok(None);
+    }
+    // nearly every body comes in one piece
+    Ok(Some(match <[Bytes; 1]>::try_from(parts) {
+        Ok([only]) => only,
+        Err(parts) => parts.concat().into(),
+    }))
 }
 
 /// Where in the body reading it as `T` fails, for example `require.tags`. Reads it again: only for errors.
@@ -153,6 +185,15 @@ mod tests {
         assert_eq!(read(request(Body::from("12345")), 5, second).await.unwrap(), "12345");
         let over = read(request(Body::from("123456")), 5, second).await.unwrap_err();
         assert!(over.detail().contains("limit of 5 bytes"));
+        let pieces = |text: &'static str| {
+            let pieces = text
+                .split_inclusive(' ')
+                .map(|piece| Ok::<_, std::io::Error>(Bytes::from(piece)));
+            Body::from_stream(futures_util::stream::iter(pieces.collect::<Vec<_>>()))
+        };
+        assert_eq!(read(request(pieces("1 2 3")), 5, second).await.unwrap(), "1 2 3");
+        assert!(read(request(pieces("1 2 3 4")), 5, second).await.is_err());
+        assert_eq!(read(request(Body::empty()), 5, second).await.unwrap(), "");
         let endless = Body::from_stream(futures_util::stream::pending::<Result<Bytes, std::io::Error>>());
         let slow = read(request(endless), 5, Duration::from_millis(1)).await.unwrap_err();
         assert!(slow.detail().contains("not complete within"));
