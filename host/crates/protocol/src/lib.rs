@@ -14,7 +14,7 @@ mod rest;
 pub mod session;
 mod time;
 
-pub use error::{CallError, ErrorCode};
+pub use error::{CallError, ErrorCode, with_causes};
 pub use event::Event;
 pub use frame::{FrameError, MAX_FRAME_BYTES, decode_from_nexus, decode_from_spore, encode};
 pub use ids::{InvalidId, NodeId, RequestId};

@@ -9,7 +9,7 @@ use semver::Version;
 use tokio::time::Instant;
 use venom_bundle::capability::Policy;
 use venom_bundle::{Trust, UnverifiedBundle};
-use venom_protocol::{CallError, ErrorCode};
+use venom_protocol::{CallError, ErrorCode, with_causes};
 
 use crate::{Backends, Call, Outcome, Runtime, Skill, Usage};
 
@@ -173,15 +173,4 @@ fn load_file(
     runtime
         .load(&bundle, grants, backends)
         .map_err(|error| with_causes(&error))
-}
-
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        text.push_str(": ");
-        text.push_str(&inner.to_string());
-        cause = inner.source();
-    }
-    text
 }

@@ -1,9 +1,7 @@
 //! Counting invalid messages in a row, and wording what was wrong. Never decides whether to send the words.
 
-use std::error::Error;
-
 use super::MAX_CLOSE_REASON_BYTES;
-use crate::{ErrorReport, FrameError, MAX_INVALID_IN_A_ROW};
+use crate::{ErrorReport, MAX_INVALID_IN_A_ROW};
 
 /// Longest text of one complaint, in characters: it may quote the peer.
 const MAX_COMPLAINT_CHARS: usize = 400;
@@ -30,18 +28,6 @@ impl Invalid {
         }
         Ok(ErrorReport { error: printable(what) })
     }
-}
-
-/// The error with all its causes, in one line.
-pub(super) fn explain(error: &FrameError) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(next) = cause {
-        text.push_str(": ");
-        text.push_str(&next.to_string());
-        cause = next.source();
-    }
-    text
 }
 
 /// Fit for a close frame: one line, cut at a character boundary.

@@ -2,10 +2,10 @@
 
 use super::MAX_HANDSHAKE_BYTES;
 use super::introduction::{agreed_protocol, check_capabilities, check_handshake};
-use super::invalid::{Invalid, close_reason, explain};
+use super::invalid::{Invalid, close_reason};
 use crate::{
     Disconnect, ErrorReport, FrameError, FromSpore, Handshake, Heartbeat, MAX_FRAME_BYTES, NodeId, Progress, Response,
-    StatusUpdate, close, decode_from_spore,
+    StatusUpdate, close, decode_from_spore, with_causes,
 };
 
 /// What the nexus is to do about one frame.
@@ -130,8 +130,8 @@ impl NexusEnd {
                     message_type: "HANDSHAKE",
                     ..
                 },
-            ) => self.close(close::POLICY, &format!("handshake refused: {}", explain(&error))),
-            Err(error) => self.complain(&explain(&error)),
+            ) => self.close(close::POLICY, &format!("handshake refused: {}", with_causes(&error))),
+            Err(error) => self.complain(&with_causes(&error)),
         }
     }
 
@@ -156,7 +156,7 @@ impl NexusEnd {
                 let reason = format!("frame of {size} bytes, over {MAX_FRAME_BYTES}");
                 return self.close(close::TOO_BIG, &reason);
             }
-            Err(error) => return self.complain(&explain(&error)),
+            Err(error) => return self.complain(&with_causes(&error)),
         };
         match checked(message, node_id, self.protocol()) {
             Ok(step) => {

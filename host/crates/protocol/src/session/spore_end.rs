@@ -1,9 +1,9 @@
 //! The spore end of one link.
 
-use super::invalid::{Invalid, close_reason, explain};
+use super::invalid::{Invalid, close_reason};
 use crate::{
     Cancel, Disconnect, ErrorReport, ExecuteSkill, FrameError, FromNexus, MAX_FRAME_BYTES, NodeId, PROTOCOL_VERSION,
-    Welcome, close, decode_from_nexus,
+    Welcome, close, decode_from_nexus, with_causes,
 };
 
 /// What the spore is to do about one frame.
@@ -80,7 +80,7 @@ impl SporeEnd {
                     &format!("frame of {size} bytes, over {MAX_FRAME_BYTES}"),
                 );
             }
-            Err(error) => return self.complain(&explain(&error)),
+            Err(error) => return self.complain(&with_causes(&error)),
         };
         match self.checked(message) {
             Ok(step) => {
