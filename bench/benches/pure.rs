@@ -18,6 +18,7 @@ fn frames(criterion: &mut Criterion) {
         parameters: RawValue::from_string(r#"{"command":"ls -l","timeout":30}"#.to_owned()).expect("valid JSON"),
         timeout: 30.0,
         traceparent: None,
+        task: None,
     };
     let text = venom_protocol::encode(&call, Timestamp::now()).expect("encodes");
     criterion.bench_function("encode EXECUTE_SKILL", |bencher| {

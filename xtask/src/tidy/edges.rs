@@ -4,14 +4,21 @@
 use cargo_metadata::{DependencyKind, Metadata};
 
 /// What each crate may depend on. `*`: anything of ours.
-const EDGES: [(&str, &[&str]); 16] = [
+const EDGES: [(&str, &[&str]); 18] = [
     ("venom-protocol", &[]),
     ("venom-foreman", &["venom-protocol"]),
+    ("venom-broker", &["venom-protocol"]),
     ("venom-bundle", &["venom-protocol"]),
     ("venom-runtime", &["venom-bundle", "venom-protocol"]),
     (
         "venom-nexus",
-        &["venom-foreman", "venom-bundle", "venom-protocol", "venom-runtime"],
+        &[
+            "venom-foreman",
+            "venom-broker",
+            "venom-bundle",
+            "venom-protocol",
+            "venom-runtime",
+        ],
     ),
     ("venom-spore", &["venom-runtime", "venom-bundle", "venom-protocol"]),
     ("venom-sdk-macros", &[]),
@@ -19,6 +26,7 @@ const EDGES: [(&str, &[&str]); 16] = [
     ("echo-skill", &["venom-sdk"]),
     ("shell-skill", &["venom-sdk"]),
     ("file-skill", &["venom-sdk"]),
+    ("parallel-skill", &["venom-sdk"]),
     ("hostile-guest", &["venom-sdk"]),
     ("venom-host", &["*"]),
     ("venom-tests", &["*"]),

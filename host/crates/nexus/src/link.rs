@@ -219,6 +219,7 @@ impl Reader<'_> {
                 capabilities: status.capabilities,
                 draining: status.draining,
             }),
+            NexusStep::Ask(ask) => tracing::debug!(ask.ask_id, "questions are not answered yet"),
             NexusStep::Goodbye(goodbye) => {
                 self.said_goodbye = true;
                 let reason = goodbye.reason;

@@ -14,6 +14,7 @@ use crate::message::{
     Body, Cancel, Disconnect, ErrorReport, ExecuteSkill, FromNexus, FromSpore, Handshake, Heartbeat, Progress,
     Response, StatusUpdate, Welcome,
 };
+use crate::{Broadcast, HiveAnswer, HiveAsk};
 
 /// Messages that one end takes.
 pub(crate) trait Incoming: Sized {
@@ -44,12 +45,15 @@ incoming!(FromSpore {
     Progress => Progress,
     Handshake => Handshake,
     StatusUpdate => Status,
+    HiveAsk => Ask,
     Disconnect => Disconnect,
     ErrorReport => Error,
 });
 incoming!(FromNexus {
     ExecuteSkill => Execute,
     Cancel => Cancel,
+    HiveAnswer => Answer,
+    Broadcast => Broadcast,
     Welcome => Welcome,
     Disconnect => Disconnect,
     ErrorReport => Error,

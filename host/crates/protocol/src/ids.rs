@@ -63,7 +63,26 @@ id!(
     "node id"
 );
 id!(
+    /// One task. Made by the nexus that takes it in with [`TaskId::next`]: ids made later sort later, so that
+    /// stores append.
+    TaskId,
+    "task id"
+);
+id!(
+    /// One run of a nexus: a new one for each start of the process.
+    SessionId,
+    "session id"
+);
+id!(
     /// One call, made by the nexus.
     RequestId,
     "request id"
 );
+
+impl TaskId {
+    /// A new id that sorts after those made before (UUID v7).
+    #[must_use]
+    pub fn next() -> Self {
+        Self(Uuid::now_v7())
+    }
+}

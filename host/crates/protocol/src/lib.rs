@@ -6,24 +6,34 @@ mod envelope;
 mod error;
 mod event;
 mod frame;
+mod hive;
 mod ids;
 mod lenient;
 mod message;
 mod node;
 mod rest;
 pub mod session;
+mod task;
 mod time;
 
 pub use error::{CallError, ErrorCode, with_causes};
 pub use event::Event;
 pub use frame::{FrameError, MAX_FRAME_BYTES, decode_from_nexus, decode_from_spore, encode};
-pub use ids::{InvalidId, NodeId, RequestId};
+pub use hive::{
+    Broadcast, CacheKey, HiveAnswer, HiveAsk, HiveQuestion, HiveRefusal, HiveReply, HiveTask, HiveTaskState, TaskRun,
+};
+pub use ids::{InvalidId, NodeId, RequestId, SessionId, TaskId};
 pub use message::{
     Body, Cancel, Disconnect, ErrorReport, ExecuteSkill, FromNexus, FromSpore, Handshake, Heartbeat, Progress,
     ProgressUpdate, Response, StatusUpdate, Welcome,
 };
 pub use node::{Capabilities, NodeView, Requirements};
 pub use rest::{ExecuteAnswer, ExecuteRequest, NodeAnswer, NodeList};
+pub use task::{
+    Backoff, CacheEntry, ClusterStatus, ControlBroadcast, GroupLimits, GroupView, InvalidLane, InvalidPriority, Lane,
+    LaneNeeds, MapItem, MapRequest, MapResult, MapSummary, Placement, Priority, QueueStats, Reduce, Strategy,
+    TaskAccepted, TaskList, TaskPayload, TaskRequest, TaskSpec, TaskStatus, TaskView, TasksAccepted, TasksRequest,
+};
 pub use time::Timestamp;
 
 /// Version of the swarm protocol our own peers speak; a peer without the field speaks 1.

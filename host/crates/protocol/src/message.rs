@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use crate::lenient::{count, null_as_default};
-use crate::{Capabilities, ErrorCode, NodeId, RequestId};
+use crate::{Broadcast, Capabilities, ErrorCode, HiveAnswer, HiveAsk, NodeId, RequestId, TaskRun};
 
 /// First frame of a spore.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -66,6 +66,9 @@ pub struct ExecuteSkill {
     /// W3C `traceparent` (v2).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traceparent: Option<String>,
+    /// The task it is a run of; absent for a call that somebody waits for (v2).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task: Option<TaskRun>,
 }
 
 fn default_timeout() -> f64 {
@@ -209,6 +212,9 @@ bodies! {
     StatusUpdate => "STATUS",
     Disconnect => "DISCONNECT",
     ErrorReport => "ERROR",
+    HiveAsk => "HIVE_ASK",
+    HiveAnswer => "HIVE_ANSWER",
+    Broadcast => "BROADCAST",
 }
 
 /// A frame a spore sends.
@@ -220,6 +226,7 @@ pub enum FromSpore {
     Response(Response),
     Progress(Progress),
     Status(StatusUpdate),
+    Ask(HiveAsk),
     Disconnect(Disconnect),
     Error(ErrorReport),
 }
@@ -231,6 +238,8 @@ pub enum FromNexus {
     Welcome(Welcome),
     Execute(ExecuteSkill),
     Cancel(Cancel),
+    Answer(HiveAnswer),
+    Broadcast(Broadcast),
     Disconnect(Disconnect),
     Error(ErrorReport),
 }

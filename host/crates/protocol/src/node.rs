@@ -72,6 +72,9 @@ pub struct Requirements {
     pub capabilities: Vec<String>,
     /// Tags it must have, all of them.
     pub tags: Vec<String>,
+    /// Tags it must not have, none of them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub exclude_tags: Vec<String>,
     /// This node and no other.
     pub node_id: Option<NodeId>,
 }

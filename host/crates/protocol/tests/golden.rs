@@ -143,12 +143,14 @@ mod golden {
             parameters: raw(r#"{"command":"echo  hé","n":9007199254740993}"#),
             timeout: 30.0,
             traceparent: Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".to_owned()),
+            task: None,
         };
         from_nexus("execute_skill_v2", &v2);
         from_nexus(
             "execute_skill_v1",
             &ExecuteSkill {
                 traceparent: None,
+                task: None,
                 ..v2
             },
         );
@@ -249,6 +251,7 @@ mod golden {
             gpu: true,
             capabilities: vec!["FileSkill".to_owned()],
             tags: vec!["rack:7".to_owned()],
+            exclude_tags: Vec::new(),
             node_id: Some(node()),
         };
         let request_body = ExecuteRequest {

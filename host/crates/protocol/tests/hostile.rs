@@ -221,7 +221,7 @@ mod hostile {
             (request_id, node_id) in ids(), skill_name: String, method_name: String, parameters in json(),
             timeout in seconds(), traceparent: Option<String>,
         ) {
-            let sent = ExecuteSkill { request_id, node_id, skill_name, method_name, parameters, timeout, traceparent };
+            let sent = ExecuteSkill { request_id, node_id, skill_name, method_name, parameters, timeout, traceparent, task: None };
             let text = encode(&sent, Timestamp::now()).unwrap();
             let Ok(FromNexus::Execute(read)) = decode_from_nexus(&text) else { panic!("{text}") };
             prop_assert_eq!(format!("{read:?}"), format!("{sent:?}"));

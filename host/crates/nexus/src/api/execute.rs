@@ -142,6 +142,7 @@ impl Order {
             parameters: self.parameters,
             timeout: timeout.as_secs_f64(),
             traceparent: Some(visitor.trace.to_string()),
+            task: None,
         });
         let call = NewCall { target, message };
         shared.driver.call(call, timeout).await

@@ -4,8 +4,8 @@ use super::MAX_HANDSHAKE_BYTES;
 use super::introduction::{agreed_protocol, check_capabilities, check_handshake};
 use super::invalid::{Invalid, close_reason};
 use crate::{
-    Disconnect, ErrorReport, FrameError, FromSpore, Handshake, Heartbeat, MAX_FRAME_BYTES, NodeId, Progress, Response,
-    StatusUpdate, close, decode_from_spore, with_causes,
+    Disconnect, ErrorReport, FrameError, FromSpore, Handshake, Heartbeat, HiveAsk, MAX_FRAME_BYTES, NodeId, Progress,
+    Response, StatusUpdate, close, decode_from_spore, with_causes,
 };
 
 /// What the nexus is to do about one frame.
@@ -21,6 +21,8 @@ pub enum NexusStep {
     Progress(Progress),
     /// Skills changed or draining begun (v2).
     Status(StatusUpdate),
+    /// A running skill asks something of the hive (v2).
+    Ask(HiveAsk),
     /// Graceful goodbye.
     Goodbye(Disconnect),
     /// The peer says our last message was wrong. Never answered, so that two ends cannot argue for ever.
@@ -208,6 +210,10 @@ fn checked(message: FromSpore, node_id: NodeId, protocol: u32) -> Result<NexusSt
             same_node("STATUS", status.node_id, node_id)?;
             check_capabilities(&status.capabilities)?;
             NexusStep::Status(status)
+        }
+        FromSpore::Ask(ask) => {
+            needs_v2("HIVE_ASK", protocol)?;
+            NexusStep::Ask(ask)
         }
         FromSpore::Disconnect(goodbye) => NexusStep::Goodbye(goodbye),
         FromSpore::Error(error) => NexusStep::PeerError(error),

@@ -2,8 +2,8 @@
 
 use super::invalid::{Invalid, close_reason};
 use crate::{
-    Cancel, Disconnect, ErrorReport, ExecuteSkill, FrameError, FromNexus, MAX_FRAME_BYTES, NodeId, PROTOCOL_VERSION,
-    Welcome, close, decode_from_nexus, with_causes,
+    Broadcast, Cancel, Disconnect, ErrorReport, ExecuteSkill, FrameError, FromNexus, HiveAnswer, MAX_FRAME_BYTES,
+    NodeId, PROTOCOL_VERSION, Welcome, close, decode_from_nexus, with_causes,
 };
 
 /// What the spore is to do about one frame.
@@ -15,6 +15,10 @@ pub enum SporeStep {
     Execute(ExecuteSkill),
     /// Stop a call (v2).
     Cancel(Cancel),
+    /// The answer to a question of a running skill (v2).
+    Answer(HiveAnswer),
+    /// A control broadcast (v2).
+    Broadcast(Broadcast),
     /// The nexus goes away.
     Goodbye(Disconnect),
     /// The nexus says our last message was wrong. Never answered.
@@ -114,14 +118,28 @@ impl SporeEnd {
             FromNexus::Welcome(welcome) => SporeStep::Welcome(self.welcomed(welcome)?),
             FromNexus::Execute(call) => SporeStep::Execute(self.call(call)?),
             FromNexus::Cancel(cancel) => {
-                if self.protocol() < 2 {
-                    return Err("CANCEL before WELCOME".to_owned());
-                }
+                self.needs_welcome("CANCEL")?;
                 SporeStep::Cancel(cancel)
+            }
+            FromNexus::Answer(answer) => {
+                self.needs_welcome("HIVE_ANSWER")?;
+                SporeStep::Answer(answer)
+            }
+            FromNexus::Broadcast(broadcast) => {
+                self.needs_welcome("BROADCAST")?;
+                SporeStep::Broadcast(broadcast)
             }
             FromNexus::Disconnect(goodbye) => SporeStep::Goodbye(goodbye),
             FromNexus::Error(error) => SporeStep::PeerError(error),
         })
+    }
+
+    /// What a v1 nexus never sends.
+    fn needs_welcome(&self, what: &str) -> Result<(), String> {
+        if self.protocol() >= 2 {
+            return Ok(());
+        }
+        Err(format!("{what} before WELCOME"))
     }
 
     fn welcomed(&mut self, welcome: Welcome) -> Result<Welcome, String> {

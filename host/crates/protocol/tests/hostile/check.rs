@@ -48,6 +48,10 @@ pub(crate) fn nexus(end: &mut NexusEnd, text: &str, in_a_row: &mut u32) -> Verdi
             assert_eq!(before.1, 2);
             taken(in_a_row, progress, |text| decode_from_spore(text).is_ok())
         }
+        NexusStep::Ask(ask) => {
+            assert_eq!(before.1, 2);
+            taken(in_a_row, ask, |text| decode_from_spore(text).is_ok())
+        }
         NexusStep::Goodbye(goodbye) => taken(in_a_row, goodbye, |text| decode_from_spore(text).is_ok()),
         NexusStep::PeerError(error) => taken(in_a_row, error, |text| decode_from_spore(text).is_ok()),
     };
@@ -80,6 +84,14 @@ pub(crate) fn spore(end: &mut SporeEnd, text: &str, in_a_row: &mut u32) -> Verdi
         SporeStep::Cancel(cancel) => {
             assert_eq!(before, 2);
             taken(in_a_row, cancel, |text| decode_from_nexus(text).is_ok())
+        }
+        SporeStep::Answer(answer) => {
+            assert_eq!(before, 2);
+            taken(in_a_row, answer, |text| decode_from_nexus(text).is_ok())
+        }
+        SporeStep::Broadcast(broadcast) => {
+            assert_eq!(before, 2);
+            taken(in_a_row, broadcast, |text| decode_from_nexus(text).is_ok())
         }
         SporeStep::Goodbye(goodbye) => taken(in_a_row, goodbye, |text| decode_from_nexus(text).is_ok()),
         SporeStep::PeerError(error) => taken(in_a_row, error, |text| decode_from_nexus(text).is_ok()),

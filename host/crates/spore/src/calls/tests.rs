@@ -77,6 +77,7 @@ fn execute(method: &str, parameters: &str) -> ExecuteSkill {
         parameters: RawValue::from_string(parameters.to_owned()).expect("json"),
         timeout: 30.0,
         traceparent: None,
+        task: None,
     }
 }
 

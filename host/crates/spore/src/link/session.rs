@@ -200,6 +200,7 @@ impl<'a, E: Executor> Session<'a, E> {
                 tracing::debug!(request_id = %cancel.request_id, reason = cancel.reason, known, "call cancelled");
                 Ok(())
             }
+            SporeStep::Answer(_) | SporeStep::Broadcast(_) => Ok(()),
             SporeStep::Goodbye(Disconnect { reason }) => {
                 self.leaving = Some(reason);
                 Ok(())
