@@ -118,7 +118,11 @@ pub struct Lease {
     pub priority: Priority,
     /// As submitted.
     pub body: String,
-    /// Outcomes of the tasks it depends on, for those that have some.
+    /// When the task was taken in.
+    pub created_at: u64,
+    /// Node of the run before this one, when there was one.
+    pub last_node: Option<NodeId>,
+    /// Results (JSON text) of the tasks it depends on, in no order; those that are no longer kept are missing.
     pub inputs: Vec<(TaskId, String)>,
 }
 
