@@ -39,7 +39,9 @@ pub trait Broker: Send + Sync + 'static {
     async fn submit(&self, tasks: Vec<NewTask>) -> Answer<Vec<Submitted>>;
 
     /// Leases waiting tasks to a live session: for each want in turn up to its `most`, never more than `total` in
-    /// all, within the limits of groups. A session that is not live gets nothing and an empty `Claim`.
+    /// all, within the limits of groups (a rate is a bucket that holds one second's worth, at least one task). A session
+    /// that is not live gets nothing and an empty `Claim`. When the answer was lost, the session has leases that it
+    /// does not know of: it finds them with `list(State::Running)` and gives them back.
     async fn claim(&self, session: SessionId, wants: Vec<Want>, total: usize) -> Answer<Claim>;
 
     /// Ends leases.
@@ -61,8 +63,9 @@ pub trait Broker: Send + Sync + 'static {
     /// Takes a task back.
     async fn cancel(&self, task: TaskId) -> Answer<Cancelled>;
 
-    /// Puts a failed or cancelled task back, as new: attempts and losses count from zero. False: it is not there or
-    /// did not fail.
+    /// Puts a failed or cancelled task back, as new: attempts and losses count from zero. It waits for those of its
+    /// dependencies that have not ended; that others failed does not hold it any more. False: it is not there or did
+    /// not fail.
     async fn requeue(&self, task: TaskId) -> Answer<bool>;
 
     /// Tasks in the order asked; none where there is no such task.

@@ -43,8 +43,8 @@ impl Default for Settings {
 /// A task to take in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewTask {
-    /// Made by the caller with [`TaskId::next`]. Submitting a known id again changes nothing, so that a request whose
-    /// answer was lost can be repeated.
+    /// Made by the caller with [`TaskId::next`]. Submitting a known id again changes nothing and is answered as the first
+    /// time (`existing` is false), so that a request whose answer was lost can be repeated.
     pub id: TaskId,
     /// Where it waits.
     pub lane: Lane,
@@ -74,7 +74,7 @@ pub struct Idempotency {
 pub struct Submitted {
     /// The task: the new one, or the one the idempotency key stands for.
     pub id: TaskId,
-    /// True: the key was known and nothing was added.
+    /// True: the key stands for another task, submitted before or earlier in the batch, and nothing was added.
     pub existing: bool,
 }
 
@@ -181,7 +181,8 @@ pub enum EndingKind {
 pub enum Recorded {
     /// It is written. A task whose cancellation was asked for meanwhile and that would have gone back is `Cancelled`.
     Written(State),
-    /// The lease is no longer the task's (the session was given up, or somebody ended it): nothing was changed.
+    /// The lease is no longer the task's (the session was given up, or somebody ended it, or this very ending was told
+    /// before): nothing was changed.
     Stale,
 }
 
