@@ -97,6 +97,7 @@ fn load(scan: DirtyPageScan) -> Result<Skill> {
 
 async fn call(skill: &Skill) -> Result<()> {
     let call = Call {
+        request_id: venom_protocol::RequestId::random(),
         task_id: String::from("bench"),
         traceparent: None,
         attempt: 1,

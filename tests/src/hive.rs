@@ -14,9 +14,9 @@ use tokio_util::sync::CancellationToken;
 use venom_bundle::capability::Policy;
 use venom_nexus::{Nexus, NexusError, NexusSettings, RateLimits, Scope, Secret, TokenRecord};
 use venom_protocol::NodeId;
-use venom_runtime::{Backends, Runtime, RuntimeSettings, SkillSet};
+use venom_runtime::{Runtime, RuntimeSettings, SkillSet};
 use venom_spore::sim::SimSpore;
-use venom_spore::{Backoff, LocalHive, LocalHiveLimits, SporeError, SporeSettings};
+use venom_spore::{Attached, Backoff, LinkPort, SporeError, SporeSettings};
 
 use crate::artifacts::target_dir;
 use crate::{Client, DEADLINE, Publisher, SkillName, soon};
@@ -203,19 +203,12 @@ impl NodeBuilder<'_> {
         let bundles = self.data.path().join("skills");
         self.hive.publisher.fill(&bundles, &self.skills)?;
         let (trust, address) = (self.hive.publisher.trust(), self.hive.address);
-        let (policy, stop) = (
-            toml::from_str::<Policy>(&self.policy).context(self.policy)?,
-            CancellationToken::new(),
-        );
-        let (expected, hive_stop) = (self.skills.len(), stop.clone());
+        let policy = toml::from_str::<Policy>(&self.policy).context(self.policy)?;
+        let expected = self.skills.len();
+        let (backends, port) = venom_spore::link_backends();
         let skills = tokio::task::spawn_blocking(move || -> Result<SkillSet> {
             let runtime = Runtime::new(runtime_settings(address)?)?;
             let skills = SkillSet::empty();
-            let hive = LocalHive::new(skills.clone(), LocalHiveLimits::default(), hive_stop);
-            let backends = Backends {
-                hive: std::sync::Arc::new(hive),
-                ..Backends::local()
-            };
             let report = skills.load_directory(&runtime, &bundles, &trust, &policy, &backends);
             ensure!(
                 report.loaded.len() == expected,
@@ -225,7 +218,7 @@ impl NodeBuilder<'_> {
             Ok(skills)
         })
         .await??;
-        Node::start(self.settings, skills, self.data, stop).await
+        Node::start(self.settings, skills, port, self.data).await
     }
 }
 
@@ -253,11 +246,13 @@ pub struct Node {
 }
 
 impl Node {
-    async fn start(settings: SporeSettings, skills: SkillSet, data: TempDir, hive: CancellationToken) -> Result<Self> {
+    async fn start(settings: SporeSettings, skills: SkillSet, port: LinkPort, data: TempDir) -> Result<Self> {
         let id = settings.node_id;
-        let (drain, quit) = (CancellationToken::new(), hive);
+        let (drain, quit) = (CancellationToken::new(), CancellationToken::new());
         let (ready, taken) = oneshot::channel();
-        let life = tokio::spawn(venom_spore::run(settings, skills, ready, drain.clone(), quit.clone()));
+        let attached = Attached { port, broadcasts: None };
+        let spore = venom_spore::run(settings, skills, attached, ready, drain.clone(), quit.clone());
+        let life = tokio::spawn(spore);
         let node = Self {
             id,
             data,

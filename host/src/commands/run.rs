@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use tokio_util::sync::CancellationToken;
 use venom_bundle::VerifiedBundle;
+use venom_protocol::RequestId;
 use venom_runtime::{Backends, Call, Outcome, Skill};
 
 use super::wait_on_all_cores;
@@ -88,8 +89,10 @@ async fn call(
     Seconds(timeout): Seconds,
 ) -> Result<Outcome, Failure> {
     let signals = Signals::watch()?;
+    let request_id = RequestId::random();
     let call = Call {
-        task_id: uuid::Uuid::new_v4().to_string(),
+        request_id,
+        task_id: request_id.to_string(),
         traceparent: None,
         attempt: 1,
         method: target.method.clone(),

@@ -5,9 +5,8 @@ use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::sync::Arc;
 
 use tokio::sync::oneshot;
-use tokio_util::sync::CancellationToken;
 use venom_runtime::{Backends, SkillSet};
-use venom_spore::{LocalHive, LocalHiveLimits, Ready};
+use venom_spore::{Attached, Ready};
 
 use super::init;
 use super::nexus::DEVELOPMENT_TOKEN;
@@ -37,12 +36,12 @@ pub(crate) async fn run(settings: SporeSettings, data: DataDir) -> Result<(), Fa
     let documents = Arc::new(Documents::read(&settings.sandbox, &data, settings.dev)?);
     crate::limits::raise_open_files();
     let signals = Signals::watch()?;
-    // Cancelled when this function ends, however it ends.
-    let stop = CancellationToken::new();
-    let _stopping = stop.clone().drop_guard();
-    let skills = start_skills(&settings, documents, stop).await?;
+    let (backends, port) = venom_spore::link_backends();
+    let skills = start_skills(&settings, documents, backends).await?;
+    let attached = Attached { port, broadcasts: None };
     let (ready, taken) = oneshot::channel();
-    let spore = venom_spore::run(for_spore, skills, ready, signals.drain.clone(), signals.quit.clone());
+    let (drain, quit) = (signals.drain.clone(), signals.quit.clone());
+    let spore = venom_spore::run(for_spore, skills, attached, ready, drain, quit);
     tokio::pin!(spore);
     tokio::select! {
         ended = &mut spore => return ended.or_fail("the spore stopped"),
@@ -115,17 +114,11 @@ fn token(settings: &SporeSettings, data: &DataDir) -> Result<Secret, Failure> {
 async fn start_skills(
     settings: &SporeSettings,
     documents: Arc<Documents>,
-    stop: CancellationToken,
+    backends: Backends,
 ) -> Result<SkillSet, Failure> {
     let denied = resolve(&settings.nexus).await;
-    let limits = LocalHiveLimits::default();
-    let runtime = sandbox::start_runtime(&settings.sandbox, slots(settings.concurrency, &limits), denied)?;
+    let runtime = sandbox::start_runtime(&settings.sandbox, slots(settings.concurrency), denied)?;
     let skills = SkillSet::empty();
-    let hive = LocalHive::new(skills.clone(), limits, stop);
-    let backends = Backends {
-        hive: Arc::new(hive),
-        ..Backends::local()
-    };
     let switched_off = settings.switched_off.clone();
     let offered = sandbox::load_skills(
         &settings.sandbox,
@@ -145,13 +138,10 @@ async fn start_skills(
     Ok(skills)
 }
 
-/// Slots for the calls of the link and for all that the local hive may run beside them: calls that hold every slot
-/// while they wait for tasks they submitted would wait for ever.
-fn slots(concurrency: u32, limits: &LocalHiveLimits) -> u32 {
-    let hive = u32::try_from(limits.concurrency)
-        .unwrap_or(u32::MAX)
-        .saturating_mul(limits.depth);
-    concurrency.saturating_add(hive)
+/// Slots for the calls that run and for those that wait for tasks beside them: calls that hold every slot while they
+/// wait for tasks they submitted would wait for ever.
+fn slots(concurrency: u32) -> u32 {
+    concurrency.saturating_add(venom_spore::MAX_AWAITING)
 }
 
 /// Addresses of the nexus, which no skill may dial. A name that cannot be looked up now cannot be dialled either.
@@ -246,13 +236,9 @@ mod tests {
     }
 
     #[test]
-    fn calls_and_the_tasks_they_wait_for_all_find_a_slot() {
-        let limits = LocalHiveLimits {
-            concurrency: 64,
-            depth: 4,
-            ..LocalHiveLimits::default()
-        };
-        assert_eq!(slots(256, &limits), 512);
+    fn calls_and_those_they_wait_for_all_find_a_slot() {
+        assert_eq!(slots(256), 256 + venom_spore::MAX_AWAITING);
+        assert_eq!(slots(u32::MAX), u32::MAX);
     }
 
     #[tokio::test]

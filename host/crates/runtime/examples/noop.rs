@@ -58,6 +58,7 @@ fn median(mut times: Vec<Duration>) -> Duration {
 
 fn call() -> Call {
     Call {
+        request_id: venom_protocol::RequestId::random(),
         task_id: "6fa459ea-ee8a-4ca4-894e-db77e160355e".to_owned(),
         traceparent: None,
         attempt: 1,

@@ -41,19 +41,30 @@ pub enum BackendError {
 #[async_trait]
 pub trait CacheBackend: Send + Sync + 'static {
     /// The value, when there is one.
-    async fn get(&self, namespace: &CacheNamespace, key: &str) -> Result<Option<Vec<u8>>, BackendError>;
+    async fn get(
+        &self,
+        caller: &HiveCaller,
+        namespace: &CacheNamespace,
+        key: &str,
+    ) -> Result<Option<Vec<u8>>, BackendError>;
     /// Writes a value that lives for `ttl`.
     async fn set(
         &self,
+        caller: &HiveCaller,
         namespace: &CacheNamespace,
         key: &str,
         value: Vec<u8>,
         ttl: Duration,
     ) -> Result<(), BackendError>;
     /// True when there was one.
-    async fn delete(&self, namespace: &CacheNamespace, key: &str) -> Result<bool, BackendError>;
+    async fn delete(&self, caller: &HiveCaller, namespace: &CacheNamespace, key: &str) -> Result<bool, BackendError>;
     /// Time left, when there is a value.
-    async fn ttl(&self, namespace: &CacheNamespace, key: &str) -> Result<Option<Duration>, BackendError>;
+    async fn ttl(
+        &self,
+        caller: &HiveCaller,
+        namespace: &CacheNamespace,
+        key: &str,
+    ) -> Result<Option<Duration>, BackendError>;
 }
 
 /// The backends of a runtime.

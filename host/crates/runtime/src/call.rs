@@ -6,12 +6,14 @@ use bytesize::ByteSize;
 use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-use venom_protocol::{CallError, ProgressUpdate};
+use venom_protocol::{CallError, ProgressUpdate, RequestId};
 
 /// One call of one method.
 #[derive(Debug)]
 pub struct Call {
-    /// Unique; it is on every log line of the call.
+    /// This run: what the hive is asked for is asked for it. Made anew for each run of a task.
+    pub request_id: RequestId,
+    /// What the skill and every log line of the call name it by: the task it is a run of, else the request.
     pub task_id: String,
     /// W3C `traceparent` of the caller.
     pub traceparent: Option<String>,

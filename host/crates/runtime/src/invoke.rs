@@ -121,6 +121,7 @@ async fn run(
     let journal = Arc::new(journal);
     let meter = Arc::new(Meter::new(started.into_std()));
     let task = TaskInfo {
+        request_id: call.request_id,
         attempt: call.attempt,
         depth: call.depth,
         deadline: limit.deadline,

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use venom_bundle::capability::{Budgets, Grants};
 use venom_bundle::{VerifiedBundle, inspect_component};
+use venom_protocol::RequestId;
 use wasmtime::component::Component;
 
 use crate::admission::Admission;
@@ -157,6 +158,7 @@ fn describing_state(skill: &str, rights: Rights) -> CallState {
     let journal = Journal::new(skill.into(), "describe".to_owned(), None, rights.budgets().log_lines);
     let meter = Meter::new(now.into_std());
     let task = TaskInfo {
+        request_id: RequestId::random(),
         attempt: 1,
         depth: 0,
         deadline: now + DESCRIBE_WITHIN.min(rights.budgets().wall),

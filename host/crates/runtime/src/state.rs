@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use venom_bundle::capability::NetProtocol;
-use venom_protocol::ProgressUpdate;
+use venom_protocol::{ProgressUpdate, RequestId};
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::sockets::WasiSocketsCtxView;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
@@ -50,6 +50,7 @@ struct Http {
 
 /// What the call is about.
 pub(crate) struct TaskInfo {
+    pub(crate) request_id: RequestId,
     pub(crate) attempt: u32,
     pub(crate) depth: u32,
     pub(crate) deadline: Instant,

@@ -9,12 +9,13 @@ mod tests;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio::task::{self, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 use venom_protocol::{CallError, ErrorCode, ExecuteSkill, NodeId, Progress, RequestId};
 
 use crate::Executor;
+use crate::slots::Slots;
 use run::{Job, deadline_of};
 
 pub(crate) use run::Finished;
@@ -67,7 +68,7 @@ pub(crate) struct Calls<E> {
     node_id: NodeId,
     executor: Arc<E>,
     limits: Limits,
-    slots: Arc<Semaphore>,
+    slots: Arc<Slots>,
     entries: HashMap<RequestId, Entry>,
     abandoned: usize,
     bytes: usize,
@@ -78,13 +79,15 @@ pub(crate) struct Calls<E> {
 }
 
 impl<E: Executor> Calls<E> {
-    pub(crate) fn new(node_id: NodeId, executor: Arc<E>, limits: Limits) -> Self {
+    /// `slots` has none yet; it gets as many as `limits` say.
+    pub(crate) fn new(node_id: NodeId, executor: Arc<E>, limits: Limits, slots: Arc<Slots>) -> Self {
+        slots.add(limits.concurrency);
         let (progress_in, progress_out) = mpsc::channel(PROGRESS_CAPACITY);
         Self {
             node_id,
             executor,
             limits,
-            slots: Arc::new(Semaphore::new(limits.concurrency as usize)),
+            slots,
             entries: HashMap::new(),
             abandoned: 0,
             bytes: 0,
@@ -128,7 +131,7 @@ impl<E: Executor> Calls<E> {
     fn admit(&self, execute: &ExecuteSkill) -> Result<std::time::Duration, CallError> {
         let timeout = run::timeout(execute.timeout)?;
         let most = self.limits.concurrency as usize + self.limits.queue as usize;
-        if self.entries.len() >= most {
+        if self.occupying() >= most {
             let text = format!(
                 "node has {} calls running and {} waiting, which is all it takes; try again later or elsewhere",
                 self.limits.concurrency, self.limits.queue
@@ -212,9 +215,15 @@ impl<E: Executor> Calls<E> {
         u32::try_from(self.entries.len()).unwrap_or(u32::MAX)
     }
 
-    /// Calls that would run at once beside those.
+    /// Calls that would run at once beside those: a call that waits for tasks leaves its slot to another.
     pub(crate) fn credits(&self) -> u32 {
-        self.limits.concurrency.saturating_sub(self.active())
+        let occupying = u32::try_from(self.occupying()).unwrap_or(u32::MAX);
+        self.limits.concurrency.saturating_sub(occupying)
+    }
+
+    /// Calls in hand that have a slot or wait for one.
+    fn occupying(&self) -> usize {
+        self.entries.len().saturating_sub(self.slots.lent())
     }
 
     /// Waits until no call is in hand, wanted or not.

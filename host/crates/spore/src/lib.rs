@@ -7,6 +7,7 @@
 
 mod address;
 mod backoff;
+mod broadcasts;
 mod calls;
 mod detect;
 mod dial;
@@ -17,6 +18,7 @@ mod identity;
 mod link;
 mod settings;
 pub mod sim;
+mod slots;
 mod spore;
 mod vitals;
 mod wire;
@@ -24,7 +26,8 @@ mod wire;
 pub use detect::detect;
 pub use error::{CaFileError, SporeError};
 pub use executor::Executor;
-pub use hive::{LocalHive, LocalHiveLimits};
+pub use hive::{LinkPort, link_backends};
 pub use identity::{IdentityError, node_id_in};
 pub use settings::{Backoff, DEFAULT_CONCURRENCY, DEFAULT_QUEUE, SporeSettings, Token};
-pub use spore::{Ready, run};
+pub use slots::MAX_AWAITING;
+pub use spore::{Attached, Ready, run};

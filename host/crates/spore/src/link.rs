@@ -16,8 +16,10 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use venom_protocol::Capabilities;
 
+use crate::broadcasts::Broadcasts;
 use crate::calls::Calls;
 use crate::error::LinkError;
+use crate::hive::Line;
 use crate::vitals::Vitals;
 use crate::wire::Wire;
 use crate::{Executor, Ready, SporeSettings};
@@ -35,6 +37,16 @@ pub(crate) struct Core<E> {
     /// New for each start of the process.
     pub(crate) boot_id: String,
     pub(crate) vitals: Arc<Vitals>,
+    /// Questions of the skills to the hive.
+    pub(crate) line: Arc<Line>,
+}
+
+/// What one link hands on to the next.
+pub(crate) struct Lasting<E> {
+    pub(crate) calls: Calls<E>,
+    pub(crate) broadcasts: Broadcasts,
+    /// Whoever waits for the first link.
+    pub(crate) ready: Option<oneshot::Sender<Ready>>,
 }
 
 /// The two ways to end a spore.
@@ -67,12 +79,11 @@ pub(crate) struct Report {
 /// Talks over `wire` until it ends.
 pub(crate) async fn talk<E: Executor>(
     core: &Core<E>,
-    calls: &mut Calls<E>,
+    lasting: &mut Lasting<E>,
     wire: Wire,
     signals: &Signals,
-    ready: &mut Option<oneshot::Sender<Ready>>,
 ) -> Report {
-    let mut session = Session::new(core, calls, wire, ready);
+    let mut session = Session::new(core, lasting, wire);
     let ended = match session.run(signals).await {
         Ok(ended) => ended,
         Err(error) => Ended::Lost(error),

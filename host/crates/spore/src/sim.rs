@@ -17,7 +17,7 @@ use venom_runtime::{Call, Outcome, Usage};
 use crate::dial::Dialer;
 use crate::link::Signals;
 use crate::vitals::Vitals;
-use crate::{Executor, SporeError, SporeSettings, spore};
+use crate::{Attached, Executor, SporeError, SporeSettings, spore};
 
 /// What a simulated skill answers.
 pub type Answer = Pin<Box<dyn Future<Output = Result<Box<RawValue>, CallError>> + Send>>;
@@ -32,6 +32,7 @@ pub struct SimSpore {
     skills: Vec<String>,
     vitals: Arc<Vitals>,
     answer: Arc<Answerer>,
+    attached: Attached,
 }
 
 impl SimSpore {
@@ -49,6 +50,7 @@ impl SimSpore {
             skills: vec!["EchoSkill".to_owned()],
             vitals: Arc::default(),
             answer: Arc::new(|_, call| Box::pin(std::future::ready(Ok(call.params)))),
+            attached: Attached::default(),
         }
     }
 
@@ -87,6 +89,14 @@ impl SimSpore {
         self
     }
 
+    /// Connects it to more than its nexus: with the port of [`crate::link_backends`] what answers its calls can ask
+    /// the hive.
+    #[must_use]
+    pub fn attached(mut self, attached: Attached) -> Self {
+        self.attached = attached;
+        self
+    }
+
     /// Connects and waits until the nexus took it. It reconnects by itself afterwards, like any spore.
     ///
     /// # Errors
@@ -108,10 +118,11 @@ impl SimSpore {
             skills: self.skills,
             answer: self.answer,
         });
-        let core = spore::core(self.settings, executor, machine, Arc::clone(&self.vitals));
+        let Attached { port, broadcasts } = self.attached;
+        let core = spore::core(self.settings, executor, machine, Arc::clone(&self.vitals), port.0);
         let authority = dialer.endpoint().authority();
         let (ready, taken) = oneshot::channel();
-        let life = tokio::spawn(async move { spore::live(&core, &dialer, signals, ready).await });
+        let life = tokio::spawn(async move { spore::live(&core, &dialer, signals, broadcasts, ready).await });
         let handle = SimHandle {
             node_id,
             vitals: self.vitals,

@@ -3,20 +3,22 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
-use venom_protocol::NodeId;
+use venom_protocol::{ControlBroadcast, NodeId};
 use venom_runtime::SkillSet;
 
 use crate::backoff::Tries;
+use crate::broadcasts::Broadcasts;
 use crate::calls::{Calls, Limits};
 use crate::dial::Dialer;
 use crate::error::LinkError;
-use crate::link::{self, Core, Ended, Report, Signals};
+use crate::hive::Line;
+use crate::link::{self, Core, Ended, Lasting, Report, Signals};
 use crate::vitals::{Vitals, sample};
-use crate::{Executor, SporeError, SporeSettings, detect};
+use crate::{Executor, LinkPort, SporeError, SporeSettings, detect};
 
 /// Cancelled calls get this long to clean up behind themselves (kill a command, close a file) at the end.
 const LAST_GRACE: Duration = Duration::from_secs(1);
@@ -32,15 +34,26 @@ pub struct Ready {
     pub nexus_version: Option<String>,
 }
 
-/// Runs a spore until `drain` (finish what runs, refuse what is new, say goodbye) or `quit` (at once). Sends
-/// `ready` when a nexus first takes it. A nexus that is away, refuses the token or vanishes is tried again
-/// for ever.
+/// What a spore is connected to beside its nexus.
+#[derive(Debug, Default)]
+pub struct Attached {
+    /// Of the backends its skills were loaded with.
+    pub port: LinkPort,
+    /// Control broadcasts it hears without its nexus, from Redis. They are not trusted: a SHUTDOWN among them is not
+    /// obeyed.
+    pub broadcasts: Option<mpsc::Receiver<ControlBroadcast>>,
+}
+
+/// Runs a spore until `drain` (finish what runs, refuse what is new, say goodbye), until its nexus broadcasts SHUTDOWN
+/// (the same), or until `quit` (at once). Sends `ready` when a nexus first takes it. A nexus that is away, refuses the
+/// token or vanishes is tried again for ever.
 ///
 /// # Errors
 /// [`SporeError`], before anything is dialled: a setting cannot work.
 pub async fn run(
     settings: SporeSettings,
     skills: SkillSet,
+    attached: Attached,
     ready: oneshot::Sender<Ready>,
     drain: CancellationToken,
     quit: CancellationToken,
@@ -52,9 +65,10 @@ pub async fn run(
         .await
         .unwrap_or_default();
     let vitals = Arc::new(Vitals::default());
-    let core = core(settings, Arc::new(skills), machine, Arc::clone(&vitals));
+    let line = attached.port.0;
+    let core = core(settings, Arc::new(skills), machine, Arc::clone(&vitals), line);
     tokio::select! {
-        () = live(&core, &dialer, Signals { drain, quit }, ready) => {}
+        () = live(&core, &dialer, Signals { drain, quit }, attached.broadcasts, ready) => {}
         () = sample(&vitals) => {}
     }
     Ok(())
@@ -66,6 +80,7 @@ pub(crate) fn core<E>(
     executor: Arc<E>,
     machine: venom_protocol::Capabilities,
     vitals: Arc<Vitals>,
+    line: Arc<Line>,
 ) -> Core<E> {
     Core {
         settings,
@@ -73,6 +88,7 @@ pub(crate) fn core<E>(
         machine,
         boot_id: Uuid::new_v4().to_string(),
         vitals,
+        line,
     }
 }
 
@@ -81,19 +97,29 @@ pub(crate) async fn live<E: Executor>(
     core: &Core<E>,
     dialer: &Dialer,
     signals: Signals,
+    broadcasts: Option<mpsc::Receiver<ControlBroadcast>>,
     ready: oneshot::Sender<Ready>,
 ) {
+    // a SHUTDOWN of the nexus ends this spore, not whatever else its owner drains with it
+    let signals = Signals {
+        drain: signals.drain.child_token(),
+        ..signals
+    };
     let settings = &core.settings;
     let limits = Limits {
         concurrency: settings.concurrency,
         queue: settings.queue,
     };
-    let mut calls = Calls::new(settings.node_id, Arc::clone(&core.executor), limits);
+    let slots = Arc::clone(&core.line.slots);
+    let mut lasting = Lasting {
+        calls: Calls::new(settings.node_id, Arc::clone(&core.executor), limits, slots),
+        broadcasts: Broadcasts::new(settings.node_id, broadcasts),
+        ready: Some(ready),
+    };
     let mut tries = Tries::new(settings.backoff);
-    let mut ready = Some(ready);
     let mut complaint = Complaint::default();
     loop {
-        let Some(report) = attempt(core, dialer, &mut calls, &signals, &mut ready).await else {
+        let Some(report) = attempt(core, dialer, &mut lasting, &signals).await else {
             break;
         };
         let Ended::Lost(error) = report.ended else {
@@ -119,16 +145,15 @@ pub(crate) async fn live<E: Executor>(
     }
     let grace = Instant::now() + LAST_GRACE;
     // calls that are not gone by then go with the process
-    let _ = timeout_at(grace, calls.emptied()).await;
+    let _ = timeout_at(grace, lasting.calls.emptied()).await;
 }
 
 /// One try. `None`: told to end before there was a link.
 async fn attempt<E: Executor>(
     core: &Core<E>,
     dialer: &Dialer,
-    calls: &mut Calls<E>,
+    lasting: &mut Lasting<E>,
     signals: &Signals,
-    ready: &mut Option<oneshot::Sender<Ready>>,
 ) -> Option<Report> {
     let dialled = tokio::select! {
         dialled = dialer.dial() => dialled,
@@ -136,7 +161,7 @@ async fn attempt<E: Executor>(
         () = signals.quit.cancelled() => return None,
     };
     match dialled {
-        Ok(wire) => Some(link::talk(core, calls, wire, signals, ready).await),
+        Ok(wire) => Some(link::talk(core, lasting, wire, signals).await),
         Err(error) => Some(Report {
             ended: Ended::Lost(error),
             held: None,

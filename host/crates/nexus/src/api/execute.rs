@@ -150,6 +150,7 @@ impl Order {
 
     fn to_run_here(&self, visitor: &Visitor) -> Call {
         Call {
+            request_id: self.request_id,
             task_id: self.request_id.to_string(),
             traceparent: Some(visitor.trace.to_string()),
             attempt: 1,

@@ -3,15 +3,18 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use venom_protocol::RequestId;
 
 use super::BackendError;
 
-/// Who submits: every task carries it, so that depth and blame can be followed.
+/// Who asks: every question and every task carries it, so that depth and blame can be followed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HiveCaller {
-    /// The submitting skill.
+    /// The asking skill.
     pub skill: String,
-    /// The call it submits from.
+    /// The call it asks from.
+    pub request_id: RequestId,
+    /// What that call is named by, see [`crate::Call::task_id`].
     pub task_id: String,
     /// Depth the submitted tasks will have.
     pub depth: u32,

@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::time::Instant;
 
-use super::{BackendError, CacheBackend, CacheNamespace};
+use super::{BackendError, CacheBackend, CacheNamespace, HiveCaller};
 
 /// What an entry costs beside its key and value, so that many tiny entries cannot exceed the quota by much.
 const ENTRY_OVERHEAD: u64 = 64;
@@ -98,13 +98,19 @@ impl MemoryCache {
 
 #[async_trait]
 impl CacheBackend for MemoryCache {
-    async fn get(&self, namespace: &CacheNamespace, key: &str) -> Result<Option<Vec<u8>>, BackendError> {
+    async fn get(
+        &self,
+        _: &HiveCaller,
+        namespace: &CacheNamespace,
+        key: &str,
+    ) -> Result<Option<Vec<u8>>, BackendError> {
         let now = Instant::now();
         Ok(self.with(namespace, |space| space.live(key, now).map(|entry| entry.value.clone())))
     }
 
     async fn set(
         &self,
+        _: &HiveCaller,
         namespace: &CacheNamespace,
         key: &str,
         value: Vec<u8>,
@@ -115,14 +121,19 @@ impl CacheBackend for MemoryCache {
         self.with(namespace, |space| space.set(key, value, until, now, namespace.quota))
     }
 
-    async fn delete(&self, namespace: &CacheNamespace, key: &str) -> Result<bool, BackendError> {
+    async fn delete(&self, _: &HiveCaller, namespace: &CacheNamespace, key: &str) -> Result<bool, BackendError> {
         let now = Instant::now();
         Ok(self.with(namespace, |space| {
             space.live(key, now).is_some() && space.remove(key).is_some()
         }))
     }
 
-    async fn ttl(&self, namespace: &CacheNamespace, key: &str) -> Result<Option<Duration>, BackendError> {
+    async fn ttl(
+        &self,
+        _: &HiveCaller,
+        namespace: &CacheNamespace,
+        key: &str,
+    ) -> Result<Option<Duration>, BackendError> {
         let now = Instant::now();
         Ok(self.with(namespace, |space| {
             space
@@ -134,6 +145,8 @@ impl CacheBackend for MemoryCache {
 
 #[cfg(test)]
 mod tests {
+    use venom_protocol::RequestId;
+
     use super::*;
 
     fn space(name: &str) -> CacheNamespace {
@@ -143,38 +156,64 @@ mod tests {
         }
     }
 
+    /// The memory of one process is nobody's in particular.
+    fn somebody() -> HiveCaller {
+        HiveCaller {
+            skill: String::new(),
+            request_id: RequestId::random(),
+            task_id: String::new(),
+            depth: 1,
+            traceparent: None,
+        }
+    }
+
     const MINUTE: Duration = Duration::from_secs(60);
 
     #[tokio::test]
     async fn namespaces_do_not_see_each_other() {
         let cache = MemoryCache::default();
-        cache.set(&space("a"), "key", b"1".to_vec(), MINUTE).await.unwrap();
-        assert_eq!(cache.get(&space("b"), "key").await, Ok(None));
-        assert_eq!(cache.delete(&space("b"), "key").await, Ok(false));
-        assert_eq!(cache.get(&space("a"), "key").await, Ok(Some(b"1".to_vec())));
+        cache
+            .set(&somebody(), &space("a"), "key", b"1".to_vec(), MINUTE)
+            .await
+            .unwrap();
+        assert_eq!(cache.get(&somebody(), &space("b"), "key").await, Ok(None));
+        assert_eq!(cache.delete(&somebody(), &space("b"), "key").await, Ok(false));
+        assert_eq!(
+            cache.get(&somebody(), &space("a"), "key").await,
+            Ok(Some(b"1".to_vec()))
+        );
     }
 
     #[tokio::test(start_paused = true)]
     async fn entries_end_with_their_time_and_make_room() {
         let (cache, space) = (MemoryCache::default(), space("a"));
-        cache.set(&space, "key", vec![0; 800], MINUTE).await.unwrap();
-        assert_eq!(cache.ttl(&space, "key").await, Ok(Some(MINUTE)));
+        cache
+            .set(&somebody(), &space, "key", vec![0; 800], MINUTE)
+            .await
+            .unwrap();
+        assert_eq!(cache.ttl(&somebody(), &space, "key").await, Ok(Some(MINUTE)));
         assert!(matches!(
-            cache.set(&space, "other", vec![0; 800], MINUTE).await,
+            cache.set(&somebody(), &space, "other", vec![0; 800], MINUTE).await,
             Err(BackendError::Limit(_))
         ));
         tokio::time::advance(MINUTE).await;
-        assert_eq!(cache.get(&space, "key").await, Ok(None));
-        assert_eq!(cache.set(&space, "other", vec![0; 800], MINUTE).await, Ok(()));
+        assert_eq!(cache.get(&somebody(), &space, "key").await, Ok(None));
+        assert_eq!(
+            cache.set(&somebody(), &space, "other", vec![0; 800], MINUTE).await,
+            Ok(())
+        );
     }
 
     #[tokio::test]
     async fn replacing_and_deleting_give_the_bytes_back() {
         let (cache, space) = (MemoryCache::default(), space("a"));
         for _ in 0..10 {
-            cache.set(&space, "key", vec![0; 800], MINUTE).await.unwrap();
+            cache
+                .set(&somebody(), &space, "key", vec![0; 800], MINUTE)
+                .await
+                .unwrap();
         }
-        assert_eq!(cache.delete(&space, "key").await, Ok(true));
+        assert_eq!(cache.delete(&somebody(), &space, "key").await, Ok(true));
         assert_eq!(cache.with(&space, |space| space.used), 0);
     }
 
@@ -182,7 +221,11 @@ mod tests {
     async fn many_tiny_entries_are_bounded_too() {
         let (cache, space) = (MemoryCache::default(), space("a"));
         let mut taken = 0;
-        while cache.set(&space, &taken.to_string(), Vec::new(), MINUTE).await.is_ok() {
+        while cache
+            .set(&somebody(), &space, &taken.to_string(), Vec::new(), MINUTE)
+            .await
+            .is_ok()
+        {
             taken += 1;
         }
         assert!((10..=15).contains(&taken), "{taken}");

@@ -36,7 +36,12 @@ impl CallState {
 impl Host for CallState {
     async fn get(&mut self, key: String) -> Result<Option<Vec<u8>>, GuestError> {
         let share = self.cache(&key)?;
-        Ok(self.rights.backends.cache.get(&share.namespace, &key).await?)
+        Ok(self
+            .rights
+            .backends
+            .cache
+            .get(&self.hive_caller(), &share.namespace, &key)
+            .await?)
     }
 
     async fn set(&mut self, key: String, value: Vec<u8>, ttl_seconds: u32) -> Result<(), GuestError> {
@@ -51,18 +56,28 @@ impl Host for CallState {
             .rights
             .backends
             .cache
-            .set(&share.namespace, &key, value, ttl)
+            .set(&self.hive_caller(), &share.namespace, &key, value, ttl)
             .await?)
     }
 
     async fn delete(&mut self, key: String) -> Result<bool, GuestError> {
         let share = self.cache(&key)?;
-        Ok(self.rights.backends.cache.delete(&share.namespace, &key).await?)
+        Ok(self
+            .rights
+            .backends
+            .cache
+            .delete(&self.hive_caller(), &share.namespace, &key)
+            .await?)
     }
 
     async fn ttl(&mut self, key: String) -> Result<Option<u32>, GuestError> {
         let share = self.cache(&key)?;
-        let left = self.rights.backends.cache.ttl(&share.namespace, &key).await?;
+        let left = self
+            .rights
+            .backends
+            .cache
+            .ttl(&self.hive_caller(), &share.namespace, &key)
+            .await?;
         // Rounded up: an entry that is there has at least one second.
         Ok(left.map(|left| u32::try_from(left.as_millis().div_ceil(1_000)).unwrap_or(u32::MAX)))
     }

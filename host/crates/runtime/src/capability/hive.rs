@@ -18,9 +18,11 @@ use crate::{HiveCaller, HiveOutcome, HiveRequest};
 const MAX_DEPTH: u32 = 8;
 
 impl CallState {
-    fn hive_caller(&self) -> HiveCaller {
+    /// The running call, as backends know it.
+    pub(super) fn hive_caller(&self) -> HiveCaller {
         HiveCaller {
             skill: self.rights.skill.to_string(),
+            request_id: self.task.request_id,
             task_id: self.journal.task_id.clone(),
             depth: self.task.depth.saturating_add(1),
             traceparent: self.journal.traceparent.clone(),

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use tokio_util::sync::CancellationToken;
 use venom_bundle::capability::{Budgets, Grants};
 use venom_bundle::{SigningKey, SkillToml, Trust, UnverifiedBundle, VerifiedBundle};
-use venom_protocol::{CallError, Timestamp};
+use venom_protocol::{CallError, RequestId, Timestamp};
 use venom_runtime::{Backends, Call, Outcome, Runtime, RuntimeSettings, Skill};
 
 fn root() -> PathBuf {
@@ -103,6 +103,7 @@ pub(crate) fn with_budgets(change: impl FnOnce(&mut Budgets)) -> Skill {
 
 pub(crate) fn call(method: &str, params: Value) -> Call {
     Call {
+        request_id: RequestId::random(),
         task_id: "task-1".to_owned(),
         traceparent: None,
         attempt: 1,

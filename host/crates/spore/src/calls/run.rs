@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::value::RawValue;
+use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{Semaphore, mpsc};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use venom_protocol::{
@@ -15,6 +15,7 @@ use venom_protocol::{
 use venom_runtime::{Call, Outcome};
 
 use crate::Executor;
+use crate::slots::Slots;
 
 /// Updates of one call on their way to the link.
 const CALL_PROGRESS_CAPACITY: usize = 32;
@@ -68,7 +69,7 @@ pub(super) fn deadline_of(timeout: Duration) -> Instant {
 /// What a call takes with it into its task.
 pub(super) struct Job {
     pub(super) node_id: NodeId,
-    pub(super) slots: Arc<Semaphore>,
+    pub(super) slots: Arc<Slots>,
     pub(super) deadline: Instant,
     pub(super) timeout: Duration,
     pub(super) cancel: CancellationToken,
@@ -80,11 +81,10 @@ impl Job {
         let (request_id, node_id) = (execute.request_id, self.node_id);
         let slots = Arc::clone(&self.slots);
         let slot = tokio::select! {
-            slot = timeout_at(self.deadline, slots.acquire()) => slot,
+            slot = timeout_at(self.deadline, slots.take()) => slot,
             () = self.cancel.cancelled() => return Finished::failed(request_id, node_id, cancelled(&execute)),
         };
-        // the semaphore is never closed, so an error is the deadline
-        let Ok(Ok(_slot)) = slot else {
+        let Ok(_slot) = slot else {
             return Finished::failed(request_id, node_id, self.never_ran(&execute));
         };
         let what = format!("{}.{}", execute.skill_name, execute.method_name);
@@ -101,16 +101,18 @@ impl Job {
             }
             None => (None, None),
         };
+        let task = execute.task;
         let call = Call {
-            task_id: request_id.to_string(),
+            request_id,
+            task_id: task.map_or_else(|| request_id.to_string(), |task| task.task_id.to_string()),
             traceparent: execute.traceparent,
-            attempt: 1,
+            attempt: task.map_or(1, |task| task.attempt),
             method: execute.method_name,
             params: execute.parameters,
             timeout: self.deadline.saturating_duration_since(Instant::now()),
             cancel: self.cancel,
             progress: sender,
-            depth: 0,
+            depth: task.map_or(0, |task| task.depth),
         };
         let running = executor.execute(execute.skill_name, call);
         match updates {

@@ -65,7 +65,8 @@ fn node() -> NodeId {
 }
 
 fn calls(concurrency: u32, queue: u32) -> Calls<Script> {
-    Calls::new(node(), Arc::new(Script), Limits { concurrency, queue })
+    let slots = Arc::new(Slots::new());
+    Calls::new(node(), Arc::new(Script), Limits { concurrency, queue }, slots)
 }
 
 fn execute(method: &str, parameters: &str) -> ExecuteSkill {

@@ -2,18 +2,19 @@
 
 use std::time::Duration;
 
-use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until, timeout};
 use venom_protocol::session::{SporeEnd, SporeStep};
 use venom_protocol::{
-    Body, Capabilities, Disconnect, ErrorCode, ErrorReport, ExecuteSkill, Handshake, Heartbeat, PROTOCOL_VERSION,
-    StatusUpdate, Timestamp, Welcome, close, encode,
+    Body, Broadcast, Capabilities, Disconnect, ErrorCode, ErrorReport, ExecuteSkill, Handshake, Heartbeat,
+    PROTOCOL_VERSION, StatusUpdate, Timestamp, Welcome, close, encode,
 };
 
 use super::due::{Due, Duty};
-use super::{Core, Ended, Signals};
-use crate::calls::{Calls, Finished, NotStarted, Said, Watched};
+use super::{Core, Ended, Lasting, Signals};
+use crate::broadcasts::{Order, Via};
+use crate::calls::{Finished, NotStarted, Said, Watched};
 use crate::error::LinkError;
+use crate::hive::Nexus;
 use crate::wire::{Heard, Wire};
 use crate::{Executor, Ready};
 
@@ -27,7 +28,7 @@ const DRAIN_PING: &[u8] = b"drain";
 /// See the module.
 pub(super) struct Session<'a, E> {
     core: &'a Core<E>,
-    calls: &'a mut Calls<E>,
+    lasting: &'a mut Lasting<E>,
     wire: Wire,
     end: SporeEnd,
     due: Due,
@@ -41,19 +42,13 @@ pub(super) struct Session<'a, E> {
     left: bool,
     /// The nexus said goodbye, with this reason.
     leaving: Option<String>,
-    ready: &'a mut Option<oneshot::Sender<Ready>>,
 }
 
 impl<'a, E: Executor> Session<'a, E> {
-    pub(super) fn new(
-        core: &'a Core<E>,
-        calls: &'a mut Calls<E>,
-        wire: Wire,
-        ready: &'a mut Option<oneshot::Sender<Ready>>,
-    ) -> Self {
+    pub(super) fn new(core: &'a Core<E>, lasting: &'a mut Lasting<E>, wire: Wire) -> Self {
         Self {
             core,
-            calls,
+            lasting,
             wire,
             end: SporeEnd::new(core.settings.node_id),
             due: Due::new(Instant::now(), core.settings.heartbeat_interval),
@@ -63,7 +58,6 @@ impl<'a, E: Executor> Session<'a, E> {
             drain_is_known: false,
             left: false,
             leaving: None,
-            ready,
         }
     }
 
@@ -75,8 +69,10 @@ impl<'a, E: Executor> Session<'a, E> {
         self.introduce()?;
         loop {
             tokio::select! {
-                heard = self.wire.hear() => self.on_heard(heard?),
-                said = self.calls.next(), if self.wire.has_room() => self.pass_on(said),
+                heard = self.wire.hear() => self.on_heard(heard?, signals),
+                said = self.lasting.calls.next(), if self.wire.has_room() => self.pass_on(said),
+                ask = self.core.line.next(), if self.wire.has_room() => Ok(self.wire.send(ask)?),
+                broadcast = self.lasting.broadcasts.next() => self.on_broadcast(&broadcast, Via::Redis, signals),
                 () = sleep_until(self.due.next()) => self.on_due(),
                 () = signals.drain.cancelled(), if !self.draining => self.begin_drain(),
                 () = signals.quit.cancelled() => return Ok(Ended::Quit),
@@ -90,7 +86,8 @@ impl<'a, E: Executor> Session<'a, E> {
 
     /// After the last frame that matters: says goodbye where that is in order, and closes.
     pub(super) async fn end(mut self, ended: &Ended) {
-        self.calls.abandon_all();
+        self.core.line.set(Nexus::Away);
+        self.lasting.calls.abandon_all();
         let (code, reason) = match ended {
             Ended::Quit => return,
             Ended::Lost(LinkError::Confused { reason }) => (close::POLICY, reason.as_str()),
@@ -152,17 +149,20 @@ impl<'a, E: Executor> Session<'a, E> {
     /// Gathers everything that was said meanwhile, so that it goes out in one write.
     fn gather(&mut self) -> Result<(), LinkError> {
         while self.wire.has_room() {
-            let Some(said) = self.calls.try_next() else {
+            if let Some(ask) = self.core.line.try_next() {
+                self.wire.send(ask)?;
+            } else if let Some(said) = self.lasting.calls.try_next() {
+                self.pass_on(said)?;
+            } else {
                 break;
-            };
-            self.pass_on(said)?;
+            }
         }
         Ok(())
     }
 
     /// Whether nothing is left to do here: drained, or left by a nexus that goes away.
     fn done(&mut self) -> Result<Option<Ended>, LinkError> {
-        if self.calls.wanted() > 0 && !self.left {
+        if self.lasting.calls.wanted() > 0 && !self.left {
             return Ok(None);
         }
         if self.draining && (self.drain_is_known || self.left) {
@@ -174,7 +174,7 @@ impl<'a, E: Executor> Session<'a, E> {
         }
     }
 
-    fn on_heard(&mut self, heard: Heard) -> Result<(), LinkError> {
+    fn on_heard(&mut self, heard: Heard, signals: &Signals) -> Result<(), LinkError> {
         if matches!(heard, Heard::Room) {
             return Ok(());
         }
@@ -196,11 +196,18 @@ impl<'a, E: Executor> Session<'a, E> {
             SporeStep::Welcome(welcome) => self.on_welcome(&welcome),
             SporeStep::Execute(execute) => self.on_execute(execute),
             SporeStep::Cancel(cancel) => {
-                let known = self.calls.cancel(cancel.request_id);
+                let known = self.lasting.calls.cancel(cancel.request_id);
                 tracing::debug!(request_id = %cancel.request_id, reason = cancel.reason, known, "call cancelled");
                 Ok(())
             }
-            SporeStep::Answer(_) | SporeStep::Broadcast(_) => Ok(()),
+            SporeStep::Answer(answer) => {
+                let ask_id = answer.ask_id;
+                if !self.core.line.answer(answer) {
+                    tracing::debug!(ask_id, "an answer of the hive came for nobody who still waits");
+                }
+                Ok(())
+            }
+            SporeStep::Broadcast(broadcast) => self.on_broadcast(&broadcast, Via::Link, signals),
             SporeStep::Goodbye(Disconnect { reason }) => {
                 self.leaving = Some(reason);
                 Ok(())
@@ -223,6 +230,20 @@ impl<'a, E: Executor> Session<'a, E> {
         if self.draining { self.tell_status() } else { Ok(()) }
     }
 
+    fn on_broadcast(&mut self, broadcast: &Broadcast, via: Via, signals: &Signals) -> Result<(), LinkError> {
+        match self.lasting.broadcasts.judge(broadcast, via, Instant::now()) {
+            Some(Order::Report) if self.accepted.is_some() => {
+                self.tell_status()?;
+                self.beat()
+            }
+            Some(Order::Drain) => {
+                signals.drain.cancel();
+                Ok(())
+            }
+            Some(Order::Report) | None => Ok(()),
+        }
+    }
+
     fn on_execute(&mut self, execute: ExecuteSkill) -> Result<(), LinkError> {
         if self.accepted.is_none() {
             self.accept(None, None);
@@ -237,7 +258,7 @@ impl<'a, E: Executor> Session<'a, E> {
         } else {
             Watched::No
         };
-        match self.calls.start(execute, watched) {
+        match self.lasting.calls.start(execute, watched) {
             Ok(()) => Ok(()),
             Err(NotStarted::Refused(error)) => {
                 let finished = Finished::failed(request_id, self.core.settings.node_id, error);
@@ -266,8 +287,10 @@ impl<'a, E: Executor> Session<'a, E> {
         self.due.accepted(now, timeout);
         self.accepted.get_or_insert(now);
         let protocol = self.end.protocol();
+        let nexus = if protocol >= 2 { Nexus::There } else { Nexus::TooOld };
+        self.core.line.set(nexus);
         tracing::info!(protocol, nexus_version = version.as_deref(), "accepted by the nexus");
-        if let Some(ready) = self.ready.take() {
+        if let Some(ready) = self.lasting.ready.take() {
             // whoever started this spore may not care
             let _ = ready.send(Ready {
                 node_id: self.core.settings.node_id,
@@ -285,10 +308,10 @@ impl<'a, E: Executor> Session<'a, E> {
                 Duty::LeaveCalls => self.left = true,
                 Duty::CancelCalls => {
                     tracing::warn!(
-                        calls = self.calls.wanted(),
+                        calls = self.lasting.calls.wanted(),
                         "drain deadline passed; running calls are cancelled"
                     );
-                    self.calls.cancel_all();
+                    self.lasting.calls.cancel_all();
                 }
                 Duty::TakeSilenceForConsent => self.accept(None, None),
                 Duty::Beat => self.beat()?,
@@ -308,14 +331,14 @@ impl<'a, E: Executor> Session<'a, E> {
             node_id: self.core.settings.node_id,
             cpu_usage: self.core.vitals.cpu(),
             memory_usage: self.core.vitals.memory(),
-            active_tasks: self.calls.active(),
-            credits: Some(if self.draining { 0 } else { self.calls.credits() }),
+            active_tasks: self.lasting.calls.active(),
+            credits: Some(if self.draining { 0 } else { self.lasting.calls.credits() }),
         };
         self.send(&heartbeat)
     }
 
     fn begin_drain(&mut self) -> Result<(), LinkError> {
-        let calls = self.calls.wanted();
+        let calls = self.lasting.calls.wanted();
         tracing::info!(calls, "draining: running calls finish, new ones are refused");
         self.draining = true;
         self.due.drain_began(Instant::now(), self.core.settings.drain_timeout);
