@@ -176,8 +176,13 @@ impl SimHandle {
     }
 
     /// Drains, says goodbye and waits for the end.
-    pub async fn stop(mut self) {
+    pub async fn stop(self) {
         self.drain.cancel();
+        self.ended().await;
+    }
+
+    /// Waits until it ended by itself: the nexus told it to shut down.
+    pub async fn ended(mut self) {
         // a panic of the life task has been reported where it happened
         let _ = (&mut self.life).await;
     }

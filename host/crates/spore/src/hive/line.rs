@@ -228,3 +228,92 @@ fn accepted(reply: HiveReply) -> Result<HiveReply, BackendError> {
         reply => Ok(reply),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::Instant;
+    use venom_protocol::RequestId;
+
+    use super::*;
+
+    fn line() -> Line {
+        let line = Line::new();
+        line.set(Nexus::There);
+        line
+    }
+
+    fn caller() -> HiveCaller {
+        HiveCaller {
+            skill: "S".to_owned(),
+            request_id: RequestId::random(),
+            task_id: "t".to_owned(),
+            depth: 1,
+            traceparent: None,
+        }
+    }
+
+    fn question() -> HiveQuestion {
+        let task_id = "t".to_owned();
+        HiveQuestion::Status { task_id }
+    }
+
+    fn is_idle(line: &Line) -> bool {
+        let books = line.books();
+        books.open.is_empty() && line.places.available_permits() == MAX_OPEN && line.slots.lent() == 0
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_silent_nexus_is_waited_for_so_long_and_no_longer() {
+        let (line, began) = (line(), Instant::now());
+        let error = line.ask(&caller(), question()).await.expect_err("nobody answers");
+        assert!(
+            matches!(&error, BackendError::Unavailable(text) if text.contains("10s")),
+            "{error}"
+        );
+        assert_eq!(began.elapsed(), PATIENCE);
+        let minute = Duration::from_secs(60);
+        line.wait(&caller(), question(), minute)
+            .await
+            .expect_err("nobody answers");
+        assert_eq!(began.elapsed(), PATIENCE * 2 + minute);
+        assert!(is_idle(&line));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_question_nobody_waits_for_any_more_is_forgotten_and_not_sent() {
+        let line = line();
+        {
+            let caller = caller();
+            let asking = line.ask(&caller, question());
+            tokio::pin!(asking);
+            assert!(timeout(Duration::from_secs(1), &mut asking).await.is_err());
+            assert_eq!(line.books().unsent.len(), 1);
+        }
+        assert!(is_idle(&line));
+        assert_eq!(line.try_next(), None);
+        assert_eq!(line.unsent.available_permits(), MAX_UNSENT_BYTES);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn questions_in_flight_are_bounded() {
+        let (line, caller) = (line(), caller());
+        let all = (0..MAX_OPEN + 5).map(|_| line.ask(&caller, question()));
+        let all = futures_util::future::join_all(all);
+        tokio::pin!(all);
+        assert!(timeout(Duration::from_secs(1), &mut all).await.is_err());
+        assert_eq!(line.books().open.len(), MAX_OPEN);
+        let answers = all.await;
+        assert!(answers.iter().all(Result::is_err));
+        assert!(is_idle(&line));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn more_waits_than_may_lend_their_slot_are_refused() {
+        let line = line();
+        let all = (0..=crate::MAX_AWAITING).map(|_| async { line.wait(&caller(), question(), PATIENCE).await });
+        let answers = futures_util::future::join_all(all).await;
+        let refused = |answer: &&Result<_, BackendError>| matches!(answer, Err(BackendError::Unavailable(text)) if text.contains("wait for tasks"));
+        assert_eq!(answers.iter().filter(refused).count(), 1);
+        assert!(is_idle(&line));
+    }
+}

@@ -8,9 +8,11 @@
     reason = "a test binary: what goes wrong should stop the test, helpers included"
 )]
 
+mod broadcasts;
 mod calls;
 mod drain;
 mod handshake;
+mod hive;
 mod loss;
 mod nexus;
 mod tls;
