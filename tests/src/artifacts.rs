@@ -10,7 +10,13 @@ use std::sync::OnceLock;
 use anyhow::{Context, Result, bail};
 
 /// Packages built to components.
-const COMPONENTS: [&str; 4] = ["echo-skill", "shell-skill", "file-skill", "hostile-guest"];
+const COMPONENTS: [&str; 5] = [
+    "echo-skill",
+    "shell-skill",
+    "file-skill",
+    "parallel-skill",
+    "hostile-guest",
+];
 
 /// Directory of the built components, when something else built them.
 const COMPONENTS_ENV: &str = "VENOM_SKILLS_DIR";

@@ -18,6 +18,8 @@ pub enum SkillName {
     Shell,
     /// `FileSkill`.
     File,
+    /// `ParallelSkill`.
+    Parallel,
     /// `HostileSkill`: tries to escape.
     Hostile,
 }
@@ -28,6 +30,7 @@ impl SkillName {
             Self::Echo => "echo-skill",
             Self::Shell => "shell-skill",
             Self::File => "file-skill",
+            Self::Parallel => "parallel-skill",
             Self::Hostile => "hostile-guest",
         }
     }
@@ -37,6 +40,7 @@ impl SkillName {
             Self::Echo => "skills/echo",
             Self::Shell => "skills/shell",
             Self::File => "skills/file",
+            Self::Parallel => "skills/parallel",
             Self::Hostile => "tests/guests/hostile",
         }
     }

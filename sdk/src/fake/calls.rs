@@ -111,16 +111,20 @@ pub(crate) fn submit(requests: Vec<Request>) -> Result<Vec<String>> {
         .iter()
         .map(|request| {
             let name = format!("{}.{}", request.skill, request.method);
-            let script = with(|state| {
+            with(|state| {
                 state.record.tasks.push(request.clone());
-                state.grants.tasks.get(&name).map(Rc::clone)
-            });
-            script.map_or_else(|| refused("hive", &name), Ok)
+                match state.grants.tasks.get(&name) {
+                    Some(script) => Ok(Some(Rc::clone(script))),
+                    None if state.grants.unfinished.contains(&name) => Ok(None),
+                    None => refused("hive", &name),
+                }
+            })
         })
         .collect::<Result<Vec<_>>>()?;
     let mut ids = Vec::new();
     for (script, request) in scripts.into_iter().zip(&requests) {
-        let outcome = script(serde_json::from_str(&request.params)?);
+        let params = serde_json::from_str(&request.params)?;
+        let outcome = script.map(|script| script(params));
         ids.push(with(|state| {
             state.outcomes.push(outcome);
             format!("task-{}", state.outcomes.len())
@@ -140,8 +144,9 @@ pub(crate) fn task_status(task_id: &str) -> Result<Outcome> {
     let outcome = with(|state| state.outcomes.get(number?.checked_sub(1)?).cloned())
         .ok_or_else(|| Error::NotFound(format!("task `{task_id}`")))?;
     let (status, value, reason) = match outcome {
-        Ok(value) => (Status::Completed, Some(value.to_string()), None),
-        Err(error) => (Status::Failed, None, Some(error.to_string())),
+        Some(Ok(value)) => (Status::Completed, Some(value.to_string()), None),
+        Some(Err(error)) => (Status::Failed, None, Some(error.to_string())),
+        None => (Status::Pending, None, None),
     };
     Ok(Outcome {
         task_id: task_id.to_owned(),

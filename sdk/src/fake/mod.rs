@@ -16,7 +16,7 @@ pub(crate) mod calls;
 mod record;
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
@@ -49,7 +49,8 @@ struct State {
     grants: Grants,
     cancel_after: Option<u32>,
     cache: BTreeMap<String, (Vec<u8>, u32)>,
-    outcomes: Vec<Result<Value>>,
+    /// Of the tasks in order; `None` for one that does not end.
+    outcomes: Vec<Option<Result<Value>>>,
     record: record::Record,
 }
 
@@ -57,6 +58,7 @@ struct State {
 struct Grants {
     commands: BTreeMap<String, CommandScript>,
     tasks: BTreeMap<String, TaskScript>,
+    unfinished: BTreeSet<String>,
     http: BTreeMap<String, HttpScript>,
     config: BTreeMap<String, String>,
     secrets: Vec<String>,
@@ -83,6 +85,12 @@ impl Host {
             .grants
             .tasks
             .insert(skill_and_method.to_owned(), Rc::new(script));
+        self
+    }
+
+    /// Grants tasks of one `Skill.method` that never end.
+    pub fn unfinished(mut self, skill_and_method: &str) -> Self {
+        self.state.grants.unfinished.insert(skill_and_method.to_owned());
         self
     }
 
