@@ -1,0 +1,142 @@
+//! Rates of the embedded back end: submit, claim and finish in batches, on an empty queue and on a long one.
+//!
+//! `cargo run --release -p venom-broker --example sqlite_rates [tasks] [queued]`
+
+use std::error::Error;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use venom_broker::sqlite::{Durability, SqliteBroker};
+use venom_broker::{Broker, Ending, EndingKind, Lease, NewTask, Note, Settings, Want};
+use venom_protocol::{Lane, Priority, Requirements, SessionId, TaskId};
+
+type Done<T> = Result<T, Box<dyn Error>>;
+
+const BATCH: usize = 500;
+const LEASES: usize = 256;
+
+fn lane() -> Lane {
+    Lane::of("EchoSkill", &Requirements::default(), None)
+}
+
+fn task() -> NewTask {
+    NewTask {
+        id: TaskId::next(),
+        lane: lane(),
+        priority: Priority::BACKGROUND,
+        delay: Duration::ZERO,
+        idempotency: None,
+        depends_on: Vec::new(),
+        body: r#"{"skill_name":"EchoSkill","method_name":"echo","parameters":{"text":"hello"},"timeout":300.0,"max_retries":3}"#
+            .to_owned(),
+    }
+}
+
+async fn submit(broker: &SqliteBroker, tasks: usize) -> Done<Duration> {
+    let begin = Instant::now();
+    for _ in 0..tasks / BATCH {
+        broker.submit((0..BATCH).map(|_| task()).collect()).await?;
+    }
+    Ok(begin.elapsed())
+}
+
+fn ending(lease: &Lease) -> Ending {
+    Ending {
+        id: lease.id,
+        fence: lease.fence,
+        node: None,
+        started_at: lease.created_at,
+        kind: EndingKind::Completed {
+            result: r#"{"text":"hello"}"#.to_owned(),
+        },
+    }
+}
+
+async fn work(broker: &SqliteBroker, session: SessionId, tasks: usize) -> Done<Duration> {
+    let want = Want {
+        lane: lane(),
+        priority: Priority::BACKGROUND,
+        most: LEASES,
+    };
+    let begin = Instant::now();
+    let mut done = 0;
+    while done < tasks {
+        let claim = broker.claim(session, vec![want.clone()], LEASES).await?;
+        if claim.leases.is_empty() {
+            return Err("nothing to claim".into());
+        }
+        done += claim.leases.len();
+        broker
+            .finish(session, claim.leases.iter().map(ending).collect())
+            .await?;
+    }
+    Ok(begin.elapsed())
+}
+
+/// One task at a time: what a lone request waits.
+async fn round_trips(broker: &SqliteBroker, count: u32) -> Done<Duration> {
+    let begin = Instant::now();
+    for _ in 0..count {
+        broker.submit(vec![task()]).await?;
+    }
+    Ok(begin.elapsed() / count)
+}
+
+fn rate(tasks: usize, took: Duration) -> f64 {
+    f64::from(u32::try_from(tasks).unwrap_or(u32::MAX)) / took.as_secs_f64()
+}
+
+fn resident() -> String {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    status
+        .lines()
+        .find(|line| line.starts_with("VmRSS"))
+        .unwrap_or_default()
+        .to_owned()
+}
+
+async fn measure(broker: &SqliteBroker, session: SessionId, tasks: usize, name: &str) -> Done<()> {
+    let submitted = submit(broker, tasks).await?;
+    broker.renew(session, Note::default()).await?;
+    let worked = work(broker, session, tasks).await?;
+    let lone = round_trips(broker, 1_000).await?;
+    work(broker, session, 1_000).await?;
+    println!(
+        "{name}: submit {:.0}/s, claim and finish {:.0}/s, one alone {lone:?}, {}",
+        rate(tasks, submitted),
+        rate(tasks, worked),
+        resident()
+    );
+    Ok(())
+}
+
+#[tokio::main]
+async fn main() -> Done<()> {
+    let mut numbers = std::env::args().skip(1).map(|text| text.parse::<usize>());
+    let tasks = numbers.next().transpose()?.unwrap_or(100_000);
+    let queued = numbers.next().transpose()?.unwrap_or(1_000_000);
+    let dir = tempfile::tempdir()?;
+    let path = dir.path().join("hive.db");
+    let settings = Settings {
+        session_ttl: Duration::from_secs(600),
+        ..Settings::default()
+    };
+    let broker = Arc::new(SqliteBroker::open(&path, Durability::Process, settings.clone())?);
+    let session = SessionId::random();
+    measure(&broker, session, tasks, "empty").await?;
+    submit(&broker, 1_000).await?;
+    measure(&broker, session, tasks, "1,000 queued").await?;
+    let filled = submit(&broker, queued).await?;
+    println!("{queued} more: submit {:.0}/s", rate(queued, filled));
+    measure(&broker, session, tasks, "long queue").await?;
+    drop(broker);
+    let begin = Instant::now();
+    let broker = SqliteBroker::open(&path, Durability::Process, settings)?;
+    println!(
+        "opened in {:?}: {} pending",
+        begin.elapsed(),
+        broker.counts().await?.waiting()
+    );
+    println!("file: {} bytes", std::fs::metadata(&path)?.len());
+    Ok(())
+}
