@@ -2,6 +2,10 @@
 //! wire, and other people's programs read it. `VENOM_BLESS=1` writes the files anew; look at the diff.
 
 #[cfg(test)]
+#[path = "golden_files/hive.rs"]
+mod hive;
+
+#[cfg(test)]
 mod golden {
     use std::fmt::Debug;
     use std::path::PathBuf;
@@ -39,38 +43,38 @@ mod golden {
     }
 
     /// What we send, read by the nexus and written again, is the same.
-    fn from_spore<B: Body + Debug>(name: &str, body: &B) {
+    pub(crate) fn from_spore<B: Body + Debug>(name: &str, body: &B) {
         let text = frame(name, body);
         let read = format!("{:?}", decode_from_spore(&text).unwrap());
         assert!(read.contains(&format!("{body:?}")), "{read}");
     }
 
-    fn from_nexus<B: Body + Debug>(name: &str, body: &B) {
+    pub(crate) fn from_nexus<B: Body + Debug>(name: &str, body: &B) {
         let text = frame(name, body);
         let read = format!("{:?}", decode_from_nexus(&text).unwrap());
         assert!(read.contains(&format!("{body:?}")), "{read}");
     }
 
-    fn body<T: Serialize + DeserializeOwned>(name: &str, value: &T) {
+    pub(crate) fn body<T: Serialize + DeserializeOwned>(name: &str, value: &T) {
         let text = serde_json::to_string_pretty(value).unwrap();
         same(name, &text);
         let read: T = serde_json::from_str(&text).unwrap();
         assert_eq!(serde_json::to_string_pretty(&read).unwrap(), text);
     }
 
-    fn now() -> Timestamp {
+    pub(crate) fn now() -> Timestamp {
         Timestamp::parse("2026-03-01T12:00:00.123456Z").unwrap()
     }
 
-    fn node() -> NodeId {
+    pub(crate) fn node() -> NodeId {
         "6fa459ea-ee8a-4ca4-894e-db77e160355e".parse().unwrap()
     }
 
-    fn request() -> RequestId {
+    pub(crate) fn request() -> RequestId {
         "16fd2706-8baf-433b-82eb-8c7fada847da".parse().unwrap()
     }
 
-    fn raw(json: &str) -> Box<RawValue> {
+    pub(crate) fn raw(json: &str) -> Box<RawValue> {
         RawValue::from_string(json.to_owned()).unwrap()
     }
 
@@ -86,7 +90,7 @@ mod golden {
         }
     }
 
-    fn view() -> NodeView {
+    pub(crate) fn view() -> NodeView {
         NodeView {
             node_id: node(),
             node_name: "web-1".to_owned(),
@@ -355,7 +359,7 @@ mod golden {
 
     #[test]
     fn no_golden_file_is_left_over() {
-        let code = include_str!("golden.rs");
+        let code = concat!(include_str!("golden.rs"), include_str!("golden_files/hive.rs"));
         for entry in std::fs::read_dir(file("x").parent().unwrap()).unwrap() {
             let path = entry.unwrap().path();
             let name = path.file_stem().unwrap().to_string_lossy().into_owned();

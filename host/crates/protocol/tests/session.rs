@@ -386,6 +386,80 @@ mod session {
     }
 
     #[test]
+    fn questions_are_for_those_who_speak_protocol_2() {
+        let ask = |question: &str| {
+            let ask = format!(r#"{{"ask_id":1,"request_id":"{OTHER}","skill":"S","question":{question}}}"#);
+            frame("HIVE_ASK", &ask)
+        };
+        let status = ask(r#"{"kind":"status","task_id":"t"}"#);
+        let (what, send) = complaint(nexus(1).on_text(&status));
+        assert!(what.contains("HIVE_ASK needs protocol 2") && !send, "{what}");
+        let mut end = nexus(2);
+        assert!(matches!(end.on_text(&status), NexusStep::Ask(ask) if ask.ask_id == 1 && ask.skill == "S"));
+        for wrong in [
+            r#"{"kind":"buy"}"#,
+            r#"{"kind":"status"}"#,
+            r#"{"kind":"submit","tasks":{}}"#,
+            r#"{"kind":"cache_get","key":"k"}"#,
+            r#"{"kind":"await","task_ids":["t"],"timeout":"1"}"#,
+            "7",
+        ] {
+            let (what, send) = complaint(end.on_text(&ask(wrong)));
+            assert!(what.contains("HIVE_ASK") && send, "{wrong}: {what}");
+        }
+        let (what, _) = complaint(NexusEnd::new().on_text(&status));
+        assert!(what.contains("before the handshake"), "{what}");
+    }
+
+    #[test]
+    fn answers_and_broadcasts_come_after_a_welcome() {
+        let done = r#"{"kind":"done","existed":true}"#;
+        let answer = frame("HIVE_ANSWER", &format!(r#"{{"ask_id":1,"reply":{done}}}"#));
+        let sent_at = r#""sent_at":"2026-03-01T12:00:00Z""#;
+        let broadcast = frame("BROADCAST", &format!(r#"{{"command":"STATUS",{sent_at}}}"#));
+        for (text, name) in [(&answer, "HIVE_ANSWER"), (&broadcast, "BROADCAST")] {
+            let (what, send) = spore_complaint(spore(false).on_text(text));
+            assert!(what.contains(&format!("{name} before WELCOME")) && !send, "{what}");
+        }
+        let mut end = spore(true);
+        assert!(matches!(end.on_text(&answer), SporeStep::Answer(answer) if answer.ask_id == 1));
+        let step = end.on_text(&broadcast);
+        assert!(
+            matches!(&step, SporeStep::Broadcast(broadcast) if broadcast.command == "STATUS" && broadcast.data.is_null()),
+            "{step:?}"
+        );
+        for wrong in [
+            frame("HIVE_ANSWER", r#"{"ask_id":-1,"reply":{"kind":"done","existed":true}}"#),
+            frame(
+                "HIVE_ANSWER",
+                r#"{"ask_id":1,"reply":{"kind":"refused","refusal":"tired","reason":""}}"#,
+            ),
+            frame("HIVE_ANSWER", r#"{"ask_id":1}"#),
+            frame("BROADCAST", r#"{"command":"STATUS"}"#),
+            frame("BROADCAST", &format!(r#"{{"command":7,{sent_at}}}"#)),
+        ] {
+            let (_, send) = spore_complaint(end.on_text(&wrong));
+            assert!(send, "{wrong}");
+        }
+        assert_eq!(end.protocol(), 2, "single nonsense changes nothing");
+    }
+
+    #[test]
+    fn a_run_of_a_task_says_so_and_a_call_does_not() {
+        let mut end = spore(true);
+        let run = call(NODE, &format!(r#","task":{{"task_id":"{OTHER}","attempt":2}}"#));
+        let SporeStep::Execute(run) = end.on_text(&run) else {
+            panic!()
+        };
+        let task = run.task.expect("a task");
+        assert_eq!(
+            (task.task_id.to_string().as_str(), task.attempt, task.depth),
+            (OTHER, 2, 0)
+        );
+        assert!(matches!(end.on_text(&call(NODE, "")), SporeStep::Execute(call) if call.task.is_none()));
+    }
+
+    #[test]
     fn a_spore_refuses_what_is_not_for_it() {
         let mut end = spore(true);
         let cases = [
