@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use serde_json::value::RawValue;
-use venom_foreman::{Event, Foreman, LinkId, Moment, Settings, Target};
+use venom_foreman::{CallReport, Event, Foreman, LinkId, Moment, Settings, Target};
 use venom_protocol::{Capabilities, ExecuteSkill, NodeId, RequestId, Requirements, Timestamp};
 
 fn frames(criterion: &mut Criterion) {
@@ -67,6 +67,7 @@ fn place(foreman: &mut Foreman, target: Target) {
             Event::CallFinished {
                 link: *link,
                 request_id,
+                report: CallReport::success(),
             },
         );
     }

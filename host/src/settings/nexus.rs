@@ -159,6 +159,7 @@ fn weights(sources: &Sources, built_in: LoadWeights) -> Result<LoadWeights, Sett
         memory: weight(env::FOREMAN_MEMORY_WEIGHT, file.memory, built_in.memory)?,
         tasks: weight(env::FOREMAN_TASKS_WEIGHT, file.tasks, built_in.tasks)?,
         normalization,
+        ..built_in
     })
 }
 

@@ -1,13 +1,14 @@
 //! What the foreman wants done. The driver carries the actions out in order.
 
-use venom_protocol::{ErrorCode, NodeId, RequestId};
+use venom_protocol::{ErrorCode, NodeId, RequestId, TaskId};
 
 use crate::LinkId;
+use crate::task::Settlement;
 
 /// One thing to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
-    /// Write `EXECUTE_SKILL` to the link.
+    /// Write `EXECUTE_SKILL` to the link: of a call, or of a task's run.
     SendCall {
         /// Which call.
         request_id: RequestId,
@@ -40,7 +41,26 @@ pub enum Action {
         /// For people.
         message: String,
     },
-    /// Write `CANCEL` to the link (never asked for a v1 peer). A `FailCall` goes with it.
+    /// The lease ends this way: tell the broker, drop what was kept of the task.
+    SettleTask {
+        /// Call that carried the run, or would have.
+        request_id: RequestId,
+        /// The task.
+        task_id: TaskId,
+        /// Of the lease.
+        fence: u64,
+        /// Node it was sent to.
+        node_id: Option<NodeId>,
+        /// How.
+        settlement: Settlement,
+    },
+    /// Ask the node for a sign of life: a WebSocket ping.
+    PingLink {
+        /// Its link.
+        link: LinkId,
+    },
+    /// Write `CANCEL` to the link (never asked for a v1 peer). The call is over, or, for a task somebody wants
+    /// stopped, its answer is awaited for the grace time.
     CancelCall {
         /// Which call.
         request_id: RequestId,

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use venom_protocol::{Capabilities, NodeId, close};
 
+use crate::health::Health;
 use crate::index::{Place, labels};
+use crate::node::Silence;
 use crate::{Action, Foreman, LinkId, Moment, NodeRecord, Presence};
 
 /// A node at the door.
@@ -67,6 +69,13 @@ impl Foreman {
                 drains_itself: false,
                 calls: BTreeSet::new(),
                 adopted: BTreeSet::new(),
+                overdue: BTreeSet::new(),
+                yielded: 0,
+                tasks: 0,
+                silence: Silence::default(),
+                paused_until: None,
+                chosen: 0,
+                health: Health::default(),
             });
         }
         self.enter(place, link);
@@ -94,7 +103,7 @@ impl Foreman {
                 reason: "replaced by a newer connection of the same node".to_owned(),
             });
             if !same_process {
-                self.fail_all(place, "it connected anew", out);
+                self.lose_all(now, place, "it connected anew", out);
             }
         }
         self.exit(place);
@@ -164,7 +173,7 @@ impl Foreman {
     /// Ends a node's link and with it the calls; the node stays listed.
     pub(crate) fn go_offline(&mut self, now: Moment, place: Place, reason: &str, out: &mut Vec<Action>) {
         let was_online = self.record(place).is_some_and(NodeRecord::is_online);
-        self.fail_all(place, reason, out);
+        self.lose_all(now, place, reason, out);
         self.exit(place);
         let Some(node) = self.record_mut(place) else { return };
         node.presence = Presence::Offline {
@@ -172,6 +181,7 @@ impl Foreman {
             reason: reason.to_owned(),
         };
         node.drains_itself = false;
+        node.overdue.clear();
         let node_id = node.node_id;
         self.offline.insert((now, node_id));
         if was_online {
@@ -212,7 +222,8 @@ impl Foreman {
             for label in labels(&node.capabilities) {
                 self.index.remove_label(label, place);
             }
-            self.index.set_rank(place, None);
+            self.index.set(place, None);
+            self.fewer |= !self.held.is_empty();
         }
     }
 
@@ -259,6 +270,11 @@ fn take_over(node: &mut NodeRecord, now: Moment, newcomer: Newcomer) {
     node.credits_left = None;
     node.boot_id = newcomer.boot_id;
     node.drains_itself = false;
+    node.overdue.clear();
+    node.silence.laden_since = now;
+    node.silence.asked = None;
+    node.silence.gave_up = false;
+    node.paused_until = None;
 }
 
 fn or_default(reason: &str, default: &str) -> String {

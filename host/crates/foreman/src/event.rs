@@ -3,7 +3,9 @@
 use std::fmt;
 use std::time::Duration;
 
-use venom_protocol::{Capabilities, NodeId, RequestId, Requirements};
+use venom_protocol::{Capabilities, NodeId, RequestId, Requirements, TaskId};
+
+use crate::task::{CallReport, TaskOrder};
 
 /// A point in time: since an origin the caller chose, on a clock that never goes back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -125,17 +127,44 @@ pub enum Event {
         link: LinkId,
         /// Which.
         request_id: RequestId,
+        /// What it says.
+        report: CallReport,
+    },
+    /// A call waits for the hive and leaves its credit to others meanwhile.
+    CallYielded {
+        /// From where.
+        link: LinkId,
+        /// Which.
+        request_id: RequestId,
+    },
+    /// A call that waited goes on.
+    CallResumed {
+        /// From where.
+        link: LinkId,
+        /// Which.
+        request_id: RequestId,
     },
     /// The driver's deadline for the call passed.
     CallTimedOut {
         /// Which.
         request_id: RequestId,
     },
-    /// The caller went away, or the call could not be written to the link.
+    /// The caller went away, or the call could not be written to the link. A task goes back.
     CallAbandoned {
         /// Which.
         request_id: RequestId,
     },
-    /// Time went on; send one every second or so.
+    /// The broker leased a task to this nexus. Ends in exactly one [`crate::Action::SettleTask`], unless
+    /// [`Event::LeasesLost`] comes first. A lease that is already here is ignored.
+    TaskLeased(Box<TaskOrder>),
+    /// Somebody wants a leased task stopped.
+    TaskCancelRequested {
+        /// Which.
+        task_id: TaskId,
+    },
+    /// The session of this nexus was given up: all leases so far are others'. What runs is cancelled, nothing is
+    /// settled.
+    LeasesLost,
+    /// Time went on. Send one several times in each of the time limits of the settings; every quarter of a second is fine.
     Tick,
 }

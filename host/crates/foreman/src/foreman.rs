@@ -1,13 +1,19 @@
 //! The state and its one entrance, [`Foreman::step`]. What the events do is in `connect` (links), `liveness`
-//! (heartbeats, silence, draining), `calls` (the ledger) and `choose` (placement).
+//! (heartbeats, silence, draining), `calls` (the ledger), `tasks`, `held` and `leases` (tasks and what time does to
+//! them), `plan` (what to claim) and `choose` (placement).
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use venom_protocol::{NodeId, RequestId};
+use venom_protocol::{NodeId, RequestId, TaskId};
 
 use crate::calls::Call;
 use crate::connect::Newcomer;
+use crate::health::Pace;
+use crate::held::Held;
 use crate::index::{Index, Place};
+use crate::lanes::Lanes;
+use crate::tasks::{Group, Spot};
+use crate::turns::Turns;
 use crate::{Action, Event, LinkId, Moment, NodeRecord, Settings};
 
 /// Nodes and calls in numbers.
@@ -17,8 +23,12 @@ pub struct Counts {
     pub online: usize,
     /// Nodes listed.
     pub total: usize,
-    /// Calls sent and not ended.
+    /// Calls sent and not ended, those of tasks included.
     pub calls_in_flight: usize,
+    /// Tasks that nodes have.
+    pub tasks_running: usize,
+    /// Tasks that are leased and wait for room on a node.
+    pub tasks_held: usize,
 }
 
 /// The foreman. One per nexus; the driver owns it and feeds it one event at a time.
@@ -36,6 +46,25 @@ pub struct Foreman {
     pub(crate) index: Index,
     pub(crate) online: usize,
     pub(crate) calls: HashMap<RequestId, Call>,
+    /// Leased tasks, each once.
+    pub(crate) tasks: BTreeMap<TaskId, Spot>,
+    pub(crate) held: Held,
+    /// When runs have to have been answered.
+    pub(crate) deadlines: BTreeSet<(Moment, RequestId)>,
+    /// Nodes with tasks.
+    pub(crate) laden: BTreeSet<Place>,
+    /// Nodes that get no task until then. An entry may be stale: the node says when.
+    pub(crate) pauses: BTreeSet<(Moment, Place)>,
+    pub(crate) groups: HashMap<String, Group>,
+    pub(crate) lanes: Lanes,
+    pub(crate) turns: Turns,
+    pub(crate) pace: Pace,
+    /// Calls and tasks sent so far, to tell who was chosen last.
+    pub(crate) choices: u64,
+    /// Nodes that may have come to room while tasks are held.
+    pub(crate) freed: Vec<Place>,
+    /// There may be fewer nodes that fit than before, while tasks are held.
+    pub(crate) fewer: bool,
 }
 
 impl Foreman {
@@ -52,6 +81,18 @@ impl Foreman {
             index: Index::default(),
             online: 0,
             calls: HashMap::new(),
+            tasks: BTreeMap::new(),
+            held: Held::default(),
+            deadlines: BTreeSet::new(),
+            laden: BTreeSet::new(),
+            pauses: BTreeSet::new(),
+            groups: HashMap::new(),
+            lanes: Lanes::default(),
+            turns: Turns::default(),
+            pace: Pace::default(),
+            choices: 0,
+            freed: Vec::new(),
+            fewer: false,
         }
     }
 
@@ -61,6 +102,12 @@ impl Foreman {
     /// After a `CloseLink` the link is forgotten: whatever still comes from it does nothing.
     pub fn step(&mut self, now: Moment, event: Event) -> Vec<Action> {
         let mut out = Vec::new();
+        self.take(now, event, &mut out);
+        self.serve_held(now, &mut out);
+        out
+    }
+
+    fn take(&mut self, now: Moment, event: Event, out: &mut Vec<Action>) {
         match event {
             Event::NodeConnected {
                 link,
@@ -80,7 +127,7 @@ impl Foreman {
                     concurrency,
                     boot_id,
                 };
-                self.connect(now, newcomer, &mut out);
+                self.connect(now, newcomer, out);
             }
             Event::FrameSeen { link } => self.seen(now, link),
             Event::Heartbeat {
@@ -91,7 +138,7 @@ impl Foreman {
                 credits,
             } => {
                 self.seen(now, link);
-                self.heartbeat(now, link, (cpu, memory), active_tasks, credits, &mut out);
+                self.heartbeat(now, link, (cpu, memory), active_tasks, credits, out);
             }
             Event::StatusChanged {
                 link,
@@ -99,28 +146,36 @@ impl Foreman {
                 draining,
             } => {
                 self.seen(now, link);
-                self.status(link, capabilities, draining, &mut out);
+                self.status(link, capabilities, draining, out);
             }
-            Event::NodeLeft { link, reason } => self.leave(now, link, &reason, &mut out),
+            Event::NodeLeft { link, reason } => self.leave(now, link, &reason, out),
             Event::LinkClosed {
                 link, graceful, reason, ..
-            } => self.link_closed(now, link, graceful, &reason, &mut out),
-            Event::DrainRequested { node_id } => self.drain(node_id, true, &mut out),
-            Event::UndrainRequested { node_id } => self.drain(node_id, false, &mut out),
+            } => self.link_closed(now, link, graceful, &reason, out),
+            Event::DrainRequested { node_id } => self.drain(node_id, true, out),
+            Event::UndrainRequested { node_id } => self.drain(node_id, false, out),
             Event::CallRequested {
                 request_id,
                 target,
                 skill,
-            } => self.request(request_id, &target, skill, &mut out),
-            Event::CallFinished { link, request_id } => {
+            } => self.request(now, request_id, &target, skill, out),
+            Event::CallFinished {
+                link,
+                request_id,
+                report,
+            } => {
                 self.seen(now, link);
-                self.finish(now, link, request_id, &mut out);
+                self.finish(now, link, request_id, &report, out);
             }
-            Event::CallTimedOut { request_id } => self.time_out(now, request_id, &mut out),
-            Event::CallAbandoned { request_id } => self.abandon(now, request_id, &mut out),
-            Event::Tick => self.drop_silent(now, &mut out),
+            Event::CallYielded { link, request_id } => self.yielded(link, request_id),
+            Event::CallResumed { link, request_id } => self.resumed(link, request_id),
+            Event::CallTimedOut { request_id } => self.time_out(now, request_id, out),
+            Event::CallAbandoned { request_id } => self.abandon(now, request_id, out),
+            Event::TaskLeased(order) => self.lease(now, order, out),
+            Event::TaskCancelRequested { task_id } => self.cancel_task(now, task_id, out),
+            Event::LeasesLost => self.lose_leases(now, out),
+            Event::Tick => self.tick(now, out),
         }
-        out
     }
 
     /// All nodes listed, in the order they were first seen (roughly: places of forgotten ones are reused).
@@ -147,6 +202,8 @@ impl Foreman {
             online: self.online,
             total: self.places.len(),
             calls_in_flight: self.calls.len(),
+            tasks_running: self.tasks.len() - self.held.len(),
+            tasks_held: self.held.len(),
         }
     }
 
@@ -163,8 +220,13 @@ impl Foreman {
         let Some(node) = self.nodes.get(place).and_then(Option::as_ref) else {
             return;
         };
-        let open = node.is_open(&self.settings);
-        self.index
-            .set_rank(place, open.then(|| node.rank(&self.settings.weights)));
+        let standing = node.is_online().then(|| node.standing(&self.settings));
+        self.index.set(place, standing);
+        if !self.held.is_empty() {
+            self.fewer |= standing.is_none_or(|node| !node.willing);
+            if standing.is_some_and(|node| node.room > 0) {
+                self.freed.push(place);
+            }
+        }
     }
 }

@@ -1,7 +1,8 @@
 //! Signs of life and their absence, load, and draining.
 
-use venom_protocol::{Capabilities, ErrorCode, NodeId, close};
+use venom_protocol::{Capabilities, NodeId, close};
 
+use crate::calls::Slot;
 use crate::index::{Place, labels};
 use crate::{Action, Foreman, LinkId, Moment, NodeRecord};
 
@@ -11,6 +12,9 @@ impl Foreman {
             && let Some(node) = self.record_mut(place)
         {
             node.last_seen = node.last_seen.max(now);
+            if node.silence.asked.is_some() || node.silence.gave_up {
+                self.heard(place);
+            }
         }
     }
 
@@ -27,10 +31,11 @@ impl Foreman {
         let Some(node) = self.record_mut(place) else { return };
         node.cpu = share(cpu);
         node.memory = share(memory);
-        let in_flight = node.in_flight();
-        node.foreign_tasks = active_tasks.saturating_sub(in_flight);
+        node.health.fade(now);
+        let in_hand = node.in_hand();
+        node.foreign_tasks = active_tasks.saturating_sub(in_hand);
         // calls on their way there are not yet taken off the credits it sent
-        let unseen = in_flight.saturating_sub(active_tasks);
+        let unseen = in_hand.saturating_sub(active_tasks);
         node.credits_left = credits.map(|credits| i64::from(credits) - i64::from(unseen));
         // its answers came before the heartbeat, over the same link: what is left was lost with the old one
         let lost = if active_tasks == 0 {
@@ -39,12 +44,8 @@ impl Foreman {
             Default::default()
         };
         for request_id in lost {
-            self.fail(
-                request_id,
-                ErrorCode::NodeLost,
-                "it came back and no longer runs the call",
-                out,
-            );
+            let why = "it came back and no longer runs the call";
+            self.lose(now, request_id, Slot::Free, why, out);
             self.after_end(now, place, out);
         }
         self.rerank(place);
@@ -68,6 +69,7 @@ impl Foreman {
                 self.index.add_label(label, place);
             }
             node.capabilities = capabilities;
+            self.fewer |= !self.held.is_empty();
             out.push(Action::NodeChanged { node_id: node.node_id });
         }
         self.tell_draining(place, was_draining, out);

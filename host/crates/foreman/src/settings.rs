@@ -16,6 +16,20 @@ pub struct Settings {
     pub max_in_flight_per_node: u32,
     /// Offline nodes kept in the list; beyond that the one longest offline is forgotten.
     pub max_offline_nodes: usize,
+    /// A node that holds tasks and is silent for this long has lost them. It is asked for a sign of life each third of it.
+    pub lease_ttl: Duration,
+    /// Time beyond a task's own that its node has to answer, or to stop when it is cancelled.
+    pub grace: Duration,
+    /// A leased task that finds no room goes back after this.
+    pub hold: Duration,
+    /// A node that answered `busy` or `draining` is given no task for this long.
+    pub pause: Duration,
+    /// Lost nodes that park a task.
+    pub poison_losses: u32,
+    /// Most tasks at one time on a node that does not say how many it takes (v1).
+    pub tasks_without_credits: u32,
+    /// Share of all picks, 0 to 1, that goes to lower priorities while they wait.
+    pub low_share: f64,
 }
 
 impl Default for Settings {
@@ -35,6 +49,13 @@ impl Settings {
             weights: LoadWeights::default(),
             max_in_flight_per_node: 4_096,
             max_offline_nodes: 10_000,
+            lease_ttl: Duration::from_secs(4),
+            grace: Duration::from_secs(2),
+            hold: Duration::from_secs(1),
+            pause: Duration::from_secs(1),
+            poison_losses: 5,
+            tasks_without_credits: 10,
+            low_share: 0.1,
         }
     }
 }
@@ -50,6 +71,10 @@ pub struct LoadWeights {
     pub tasks: f64,
     /// Calls that count as full load.
     pub normalization: f64,
+    /// Of calls that failed lately through the node's fault, in percent.
+    pub failures: f64,
+    /// Of answers that came later than the hive's fastest, in percent.
+    pub latency: f64,
 }
 
 impl Default for LoadWeights {
@@ -59,6 +84,8 @@ impl Default for LoadWeights {
             memory: 0.3,
             tasks: 0.3,
             normalization: 10.0,
+            failures: 0.2,
+            latency: 0.1,
         }
     }
 }
@@ -76,5 +103,12 @@ impl LoadWeights {
         let score = 100.0 * (cpu * self.cpu + memory * self.memory + busy * self.tasks);
         // `max` also turns a NaN (from a weight that is none) into zero
         score.max(0.0)
+    }
+
+    /// What failures and late answers add to the score. Takes shares 0..1; zero for a node that had neither. Never
+    /// negative, never NaN.
+    #[must_use]
+    pub fn penalty(&self, failures: f64, lateness: f64) -> f64 {
+        (100.0 * (failures * self.failures + lateness * self.latency)).max(0.0)
     }
 }

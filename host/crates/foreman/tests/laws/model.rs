@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use venom_foreman::{Action, Event, Foreman, LinkId, Moment, NodeRecord, Rejection, Settings, Target};
+use venom_foreman::{Action, CallReport, Event, Foreman, LinkId, Moment, NodeRecord, Rejection, Settings, Target};
 use venom_protocol::{Capabilities, NodeId, RequestId, Requirements};
 
 /// One random deed. `pick` chooses among what is there, modulo its number.
@@ -217,7 +217,11 @@ impl Hive {
                 } else {
                     self.link_of(self.flying[&request_id])?
                 };
-                Event::CallFinished { link, request_id }
+                Event::CallFinished {
+                    link,
+                    request_id,
+                    report: CallReport::success(),
+                }
             }
             Op::TimeOut(pick) => Event::CallTimedOut {
                 request_id: self.flight(pick)?,
@@ -452,6 +456,7 @@ impl Hive {
         let score = |node: &NodeRecord| {
             let tasks = (f64::from(node.active_tasks()) / 10.0).min(1.0);
             100.0 * (node.cpu() * 0.4 + node.memory() * 0.3 + tasks * 0.3)
+                + 100.0 * (node.failures() * 0.2 + node.lateness() * 0.1)
         };
         let chosen = self.foreman.nodes().filter(fits).min_by(|a, b| {
             score(a)

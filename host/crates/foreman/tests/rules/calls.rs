@@ -201,6 +201,8 @@ fn weights_are_settings() {
         memory: 0.0,
         tasks: 1.0,
         normalization: 2.0,
+        failures: 0.0,
+        latency: 0.0,
     };
     let mut hive = Hive::with(Settings {
         weights,

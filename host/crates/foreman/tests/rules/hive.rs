@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use venom_foreman::{Action, Event, Foreman, LinkId, Moment, Rejection, Settings, Target};
+use venom_foreman::{Action, CallReport, Event, Foreman, LinkId, Moment, Rejection, Settings, Target};
 use venom_protocol::{Capabilities, ErrorCode, NodeId, RequestId, Requirements};
 
 pub(crate) struct Hive {
@@ -126,6 +126,7 @@ impl Hive {
         self.step(Event::CallFinished {
             link: LinkId(link),
             request_id: call(request),
+            report: CallReport::success(),
         })
     }
 }
