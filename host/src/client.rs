@@ -27,6 +27,48 @@ pub(crate) struct NexusClient {
     http: reqwest::Client,
 }
 
+/// Why there is no answer.
+#[derive(Debug)]
+pub(crate) struct Trouble {
+    /// For people.
+    pub failure: Failure,
+    /// What the nexus answered; absent when no answer came, and then what was asked may or may not have been done.
+    pub status: Option<StatusCode>,
+    /// When the nexus wants to be asked again.
+    pub retry_after: Option<Duration>,
+}
+
+impl Trouble {
+    /// Whether asking again later can help: nobody answered, or it was too much at once.
+    pub(crate) fn may_pass(&self) -> bool {
+        self.status.is_none_or(|status| {
+            matches!(
+                status,
+                StatusCode::TOO_MANY_REQUESTS
+                    | StatusCode::BAD_GATEWAY
+                    | StatusCode::SERVICE_UNAVAILABLE
+                    | StatusCode::GATEWAY_TIMEOUT
+            )
+        })
+    }
+}
+
+impl From<Trouble> for Failure {
+    fn from(trouble: Trouble) -> Self {
+        trouble.failure
+    }
+}
+
+impl From<Failure> for Trouble {
+    fn from(failure: Failure) -> Self {
+        Self {
+            failure,
+            status: None,
+            retry_after: None,
+        }
+    }
+}
+
 /// RFC 9457 problem JSON, as far as people care.
 #[derive(Debug, Default, Deserialize)]
 struct Problem {
@@ -88,7 +130,17 @@ impl NexusClient {
 
     /// `GET path`.
     pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
-        self.send(Method::GET, path, None::<&()>, ANSWER_TIMEOUT).await
+        Ok(self.ask(Method::GET, path, None::<&()>, Duration::ZERO).await?)
+    }
+
+    /// `DELETE path`.
+    pub(crate) async fn delete<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
+        Ok(self.ask(Method::DELETE, path, None::<&()>, Duration::ZERO).await?)
+    }
+
+    /// `PUT path` with a JSON body.
+    pub(crate) async fn put<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, Failure> {
+        Ok(self.ask(Method::PUT, path, Some(body), Duration::ZERO).await?)
     }
 
     /// `POST path` with a JSON body; `wait` is how long the answer itself may take.
@@ -98,7 +150,7 @@ impl NexusClient {
         body: &impl Serialize,
         wait: Duration,
     ) -> Result<T, Failure> {
-        self.send(Method::POST, path, Some(body), ANSWER_TIMEOUT + wait).await
+        Ok(self.ask(Method::POST, path, Some(body), wait).await?)
     }
 
     /// Asks whether a nexus is there, its version and its time.
@@ -149,31 +201,68 @@ impl NexusClient {
         }
     }
 
-    async fn send<T: DeserializeOwned>(
+    /// Any request; `wait` is how long the answer itself may take.
+    pub(crate) async fn ask<T: DeserializeOwned>(
         &self,
         method: Method,
         path: &str,
         body: Option<&impl Serialize>,
-        timeout: Duration,
-    ) -> Result<T, Failure> {
+        wait: Duration,
+    ) -> Result<T, Trouble> {
         let url = format!("{}{path}", self.base);
-        let mut request = self.http.request(method, &url).timeout(timeout);
-        if let Some(token) = &self.token {
-            request = request.bearer_auth(token.reveal());
-        }
+        let mut request = self.request(method, &url).timeout(ANSWER_TIMEOUT + wait);
         if let Some(body) = body {
             request = request.json(body);
         }
         let response = request.send().await.map_err(|error| self.unreachable(&error))?;
+        let response = self.accepted(response).await?;
         let status = response.status();
         let bytes = response.bytes().await.map_err(|error| self.unreachable(&error))?;
-        if status.is_success() {
-            return serde_json::from_slice(&bytes).or_advise(
-                format!("{url} answered something this program does not understand"),
-                "compare versions: `venom-host doctor` prints both",
-            );
+        let answer = serde_json::from_slice(&bytes).or_advise(
+            format!("{url} answered something this program does not understand"),
+            "compare versions: `venom-host doctor` prints both",
+        );
+        answer.map_err(|failure| Trouble {
+            status: Some(status),
+            ..failure.into()
+        })
+    }
+
+    /// Opens a stream of Server-Sent Events that goes on after the entry `last`.
+    pub(crate) async fn events(&self, path: &str, last: Option<&str>) -> Result<reqwest::Response, Trouble> {
+        let mut request = self.request(Method::GET, &format!("{}{path}", self.base));
+        if let Some(last) = last {
+            request = request.header("last-event-id", last);
         }
-        Err(self.refused(status, &serde_json::from_slice(&bytes).unwrap_or_default()))
+        let response = tokio::time::timeout(ANSWER_TIMEOUT, request.send()).await;
+        let response =
+            response.map_err(|_| Failure::new(format!("the nexus at {} did not answer in time", self.base)))?;
+        self.accepted(response.map_err(|error| self.unreachable(&error))?).await
+    }
+
+    fn request(&self, method: Method, url: &str) -> reqwest::RequestBuilder {
+        let request = self.http.request(method, url);
+        match &self.token {
+            Some(token) => request.bearer_auth(token.reveal()),
+            None => request,
+        }
+    }
+
+    async fn accepted(&self, response: reqwest::Response) -> Result<reqwest::Response, Trouble> {
+        let status = response.status();
+        if status.is_success() {
+            return Ok(response);
+        }
+        let retry_after = response
+            .headers()
+            .get("retry-after")
+            .and_then(|after| after.to_str().ok()?.parse().ok());
+        let bytes = response.bytes().await.map_err(|error| self.unreachable(&error))?;
+        Err(Trouble {
+            failure: self.refused(status, &serde_json::from_slice(&bytes).unwrap_or_default()),
+            status: Some(status),
+            retry_after: retry_after.map(Duration::from_secs),
+        })
     }
 
     fn unreachable(&self, error: &reqwest::Error) -> Failure {

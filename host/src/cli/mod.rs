@@ -3,9 +3,11 @@
 mod bundle;
 mod call;
 mod key;
+mod map;
 mod nodes;
 mod serve;
 mod skill;
+mod task;
 
 use std::path::PathBuf;
 
@@ -14,9 +16,14 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub(crate) use bundle::{BundleCommand, InspectBundleArgs, PackArgs, SignArgs, VerifyArgs};
 pub(crate) use call::{ExecArgs, NexusClientArgs, RunArgs, SandboxArgs};
 pub(crate) use key::{KeyCommand, NewKeyArgs, ShowKeyArgs};
+pub(crate) use map::MapArgs;
 pub(crate) use nodes::{DrainArgs, ListNodesArgs, NodesCommand, ShowNodeArgs};
 pub(crate) use serve::{NexusArgs, SporeArgs};
 pub(crate) use skill::{BuildArgs, InspectSkillArgs, Language, ListSkillsArgs, NewSkillArgs, SkillCommand};
+pub(crate) use task::{
+    CancelTasksArgs, GetTaskArgs, GroupArgs, ListTasksArgs, NodeNeedsArgs, QueuesArgs, RequeueTasksArgs, StrategyArg,
+    SubmitArgs, TaskCommand, WatchTaskArgs,
+};
 
 /// Sandboxed skills, run anywhere in the swarm.
 #[derive(Debug, Parser)]
@@ -85,6 +92,11 @@ pub(crate) enum Command {
     Run(RunArgs),
     /// Run one skill method on a node of the swarm
     Exec(ExecArgs),
+    /// Submit durable tasks to a nexus and look after them
+    #[command(subcommand)]
+    Task(TaskCommand),
+    /// Run one skill method over many items
+    Map(Box<MapArgs>),
     /// Write, build and look at skills
     #[command(subcommand)]
     Skill(SkillCommand),

@@ -7,11 +7,13 @@ mod doctor;
 mod exec;
 pub(crate) mod init;
 mod key;
+mod map;
 mod nexus;
 mod nodes;
 mod run;
 mod skill;
 mod spore;
+mod task;
 
 use std::future::Future;
 
@@ -39,6 +41,11 @@ pub(crate) fn run(command: Command, sources: Sources) -> Result<(), Failure> {
         Command::Key(command) => key::run(command, &data),
         Command::Bundle(command) => bundle::run(command, &sources, &data),
         Command::Nodes(command) => wait(nodes::run(command, sources, data)),
+        Command::Task(command) => wait(task::run(command, sources, data)),
+        Command::Map(args) => {
+            let client = ClientSettings::merge(args.nexus.clone(), &sources)?;
+            wait(map::run(*args, client, data))
+        }
         Command::Doctor(args) => wait(doctor::run(args, sources)),
         Command::Completions(args) => {
             completions::run(&args);
