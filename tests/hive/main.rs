@@ -7,7 +7,13 @@
 
 mod bad_input;
 mod calls;
+mod chaos;
 mod liveness;
 mod processes;
 mod sandbox;
+mod tasks;
 mod v1;
+
+#[path = "../../host/crates/broker/tests/support/redis_server.rs"]
+#[expect(dead_code, reason = "other tests use the rest of it")]
+mod redis_server;

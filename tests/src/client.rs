@@ -84,6 +84,12 @@ impl Client {
         })
     }
 
+    /// Where the nexus is.
+    #[must_use]
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
     /// A request to a path, with the token, not sent.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let request = self.http.request(method, format!("{}{path}", self.base));

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -11,6 +12,8 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use venom_broker::Broker;
+use venom_broker::sqlite::{Durability, SqliteBroker};
 use venom_bundle::capability::Policy;
 use venom_nexus::{Nexus, NexusError, NexusSettings, RateLimits, Scope, Secret, TokenRecord};
 use venom_protocol::NodeId;
@@ -42,6 +45,8 @@ pub struct TestHive {
     publisher: Publisher,
     shutdown: CancellationToken,
     nexus: JoinHandle<Result<(), NexusError>>,
+    /// Of the embedded broker.
+    directory: Option<TempDir>,
 }
 
 impl TestHive {
@@ -58,7 +63,26 @@ impl TestHive {
     /// # Errors
     /// When it does not start.
     pub async fn with(change: impl FnOnce(&mut NexusSettings)) -> Result<Self> {
-        let mut settings = NexusSettings {
+        let mut settings = Self::settings();
+        change(&mut settings);
+        Self::serve(settings, None).await
+    }
+
+    /// A nexus that keeps tasks, in an embedded broker of its own.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub async fn with_tasks() -> Result<Self> {
+        let directory = TempDir::new()?;
+        let path = directory.path().join("hive.db");
+        let broker = SqliteBroker::open(&path, Durability::Process, venom_broker::Settings::default())?;
+        let mut hive = Self::serve(Self::settings(), Some(Arc::new(broker))).await?;
+        hive.directory = Some(directory);
+        Ok(hive)
+    }
+
+    fn settings() -> NexusSettings {
+        NexusSettings {
             shared_token: Some(Secret::new(SPORE_TOKEN)),
             operator_tokens: vec![
                 TokenRecord::of("admin", Scope::Admin, OPERATOR_TOKEN),
@@ -69,17 +93,20 @@ impl TestHive {
                 auth_failures_per_minute: 0,
             },
             ..NexusSettings::default()
-        };
-        change(&mut settings);
+        }
+    }
+
+    async fn serve(settings: NexusSettings, broker: Option<Arc<dyn Broker>>) -> Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
         let shutdown = CancellationToken::new();
-        let nexus = tokio::spawn(Nexus::new(settings, None)?.serve(listener, shutdown.clone()));
+        let nexus = tokio::spawn(Nexus::with_broker(settings, None, broker)?.serve(listener, shutdown.clone()));
         Ok(Self {
             address,
             publisher: Publisher::new()?,
             shutdown,
             nexus,
+            directory: None,
         })
     }
 

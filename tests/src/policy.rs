@@ -32,6 +32,12 @@ pub fn shell_skill(workspace: &Path) -> String {
     text
 }
 
+/// `ParallelSkill` may submit calls of `EchoSkill`.
+#[must_use]
+pub fn parallel_skill() -> String {
+    "[skills.ParallelSkill]\nhive = ['EchoSkill.*']\n".to_owned()
+}
+
 /// `HostileSkill` may use `workspace` as `/work`, and has `more` (TOML below `[skills.HostileSkill]`).
 #[must_use]
 pub fn hostile(workspace: &Path, more: &str) -> String {

@@ -23,8 +23,12 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Chore {
-    /// Builds everything and shows one REST call running signed, sandboxed skills on a spore
-    Demo,
+    /// Builds everything and shows signed, sandboxed skills run on spores, and tasks that survive a killed one
+    Demo {
+        /// Keep the tasks in a redis-server of the demo's own instead of the embedded broker
+        #[arg(long)]
+        redis: bool,
+    },
     /// All tests: unit, property, sandbox escape, whole hive with real processes, doctests
     Test {
         /// Also the tests that need network installs: skills in Python and JavaScript
@@ -63,7 +67,7 @@ fn main() -> ExitCode {
 
 fn run(chore: Chore) -> Result<()> {
     match chore {
-        Chore::Demo => demo::run(),
+        Chore::Demo { redis } => demo::run(if redis { demo::Keep::Redis } else { demo::Keep::Embedded }),
         Chore::Test { all, filter } => test::run(all, &filter),
         Chore::Skills => skills::build_and_pack().map(drop),
         Chore::Ci => ci::run(),

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use serde_json::Value;
 use venom_sdk::{Result, progress};
 
 /// The skill.
@@ -20,6 +21,22 @@ impl EchoSkill {
         times: u32,
     ) -> String {
         text.repeat(times as usize)
+    }
+
+    /// Returns `item`: for trying out maps.
+    fn item(
+        /// Anything.
+        item: Value,
+    ) -> Value {
+        item
+    }
+
+    /// Adds up `results`: for trying out the last step of a map.
+    fn sum(
+        /// Numbers.
+        results: Vec<f64>,
+    ) -> f64 {
+        results.into_iter().sum()
     }
 
     /// Does nothing.
@@ -50,7 +67,7 @@ impl EchoSkill {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use serde_json::json;
     use venom_sdk::{Error, Skill, call, fake::Host};
 
     use super::*;
@@ -62,6 +79,8 @@ mod tests {
             call::<EchoSkill>("say", json!({ "text": "ha", "times": 3 })),
             Ok(json!("hahaha"))
         );
+        assert_eq!(call::<EchoSkill>("item", json!({ "item": [1] })), Ok(json!([1])));
+        assert_eq!(call::<EchoSkill>("sum", json!({ "results": [1, 2.5] })), Ok(json!(3.5)));
         assert_eq!(call::<EchoSkill>("noop", json!({})), Ok(Value::Null));
         assert_eq!(call::<EchoSkill>("sleep", json!({ "milliseconds": 1 })), Ok(json!(1)));
     }

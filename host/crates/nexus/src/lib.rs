@@ -9,6 +9,7 @@ mod audit;
 mod auth;
 mod driver;
 mod events;
+mod hive;
 mod link;
 mod local;
 mod metrics;
@@ -20,6 +21,7 @@ mod state;
 mod tls;
 mod trace;
 
+pub use hive::HiveSettings;
 pub use local::LocalSkills;
 pub use nexus::{Nexus, NexusError};
 pub use secret::Secret;

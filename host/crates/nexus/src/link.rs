@@ -17,7 +17,8 @@ use tokio_util::sync::CancellationToken;
 use venom_foreman::{Event, LinkId};
 use venom_protocol::session::{NexusEnd, NexusStep};
 use venom_protocol::{
-    Body, Cancel, Disconnect, ErrorReport, ExecuteSkill, Handshake, NodeId, Timestamp, Welcome, close, encode,
+    Body, Broadcast, Cancel, Disconnect, ErrorReport, ExecuteSkill, Handshake, HiveAnswer, HiveAsk, HiveRefusal,
+    HiveReply, NodeId, Timestamp, Welcome, close, encode,
 };
 
 use crate::auth::keyring::SporeToken;
@@ -36,7 +37,11 @@ pub(crate) enum Outgoing {
     Execute(Box<ExecuteSkill>),
     Cancel(Box<Cancel>),
     Complaint(Box<ErrorReport>),
+    Answer(Box<HiveAnswer>),
+    Broadcast(Box<Broadcast>),
     Goodbye(Box<Disconnect>),
+    /// A WebSocket ping: any peer answers it, v1 too.
+    Ping,
 }
 
 /// The driver's hold on a link. Clones are the same link.
@@ -60,6 +65,11 @@ impl LinkHandle {
     /// Queues a message. False: the queue is full or the link is closing.
     pub(crate) fn send(&self, message: Outgoing) -> bool {
         self.outgoing.try_send(message).is_ok()
+    }
+
+    /// Waits until the link is gone.
+    pub(crate) async fn closed(&self) {
+        self.outgoing.closed().await;
     }
 
     /// Asks the link to write what is queued and close.
@@ -219,7 +229,7 @@ impl Reader<'_> {
                 capabilities: status.capabilities,
                 draining: status.draining,
             }),
-            NexusStep::Ask(ask) => tracing::debug!(ask.ask_id, "questions are not answered yet"),
+            NexusStep::Ask(ask) => self.on_ask(ask),
             NexusStep::Goodbye(goodbye) => {
                 self.said_goodbye = true;
                 let reason = goodbye.reason;
@@ -233,6 +243,22 @@ impl Reader<'_> {
             }
         }
         None
+    }
+
+    fn on_ask(&self, ask: HiveAsk) {
+        let Some(node) = self.node else { return };
+        match &self.shared.hive {
+            Some(hive) => hive.ask(node, self.link, self.handle.clone(), ask, &self.shared.tasks),
+            None => {
+                let reply = HiveReply::Refused {
+                    refusal: HiveRefusal::Unavailable,
+                    reason: "this nexus keeps no tasks (ENABLE_HIVE=false)".to_owned(),
+                };
+                let ask_id = ask.ask_id;
+                self.handle
+                    .send(Outgoing::Answer(Box::new(HiveAnswer { ask_id, reply })));
+            }
+        }
     }
 
     fn complain(&self, error: ErrorReport, send: bool) {
@@ -312,6 +338,9 @@ async fn feed(shared: &Shared, sink: &mut SplitSink<WebSocket, Message>, message
         Outgoing::Execute(body) => written(&*body),
         Outgoing::Cancel(body) => written(&*body),
         Outgoing::Complaint(body) => written(&*body),
+        Outgoing::Answer(body) => written(&*body),
+        Outgoing::Broadcast(body) => written(&*body),
+        Outgoing::Ping => return sink.feed(Message::Ping(Default::default())).await,
         Outgoing::Goodbye(body) => written(&*body),
     };
     let Some(text) = text else { return Ok(()) };

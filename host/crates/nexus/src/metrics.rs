@@ -10,6 +10,8 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 use venom_foreman::Counts;
 
+use crate::hive::TaskMetrics;
+
 /// How a call ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
 pub(crate) enum CallEnd {
@@ -46,11 +48,14 @@ pub(crate) struct Metrics {
     pub(crate) rate_limited: Counter,
     pub(crate) events_missed: Counter,
     pub(crate) local_calls: Counter,
+    pub(crate) tasks: TaskMetrics,
     calls: [(CallEnd, Counter); 6],
     call_seconds: Histogram,
     nodes_online: Gauge<u64, AtomicU64>,
     nodes_total: Gauge<u64, AtomicU64>,
     calls_in_flight: Gauge<u64, AtomicU64>,
+    tasks_here: Gauge<u64, AtomicU64>,
+    tasks_held: Gauge<u64, AtomicU64>,
     event_listeners: Gauge<u64, AtomicU64>,
     resident_bytes: Gauge<u64, AtomicU64>,
 }
@@ -87,11 +92,14 @@ impl Metrics {
             rate_limited: register(r, "rate_limited", "Requests refused for being too many"),
             events_missed: register(r, "events_missed", "Events that slow listeners missed"),
             local_calls: register(r, "local_calls", "Calls the nexus ran itself"),
+            tasks: TaskMetrics::new(r),
             calls: ENDS.map(|outcome| (outcome, calls.get_or_create_owned(&EndLabel { outcome }))),
             call_seconds,
             nodes_online: register(r, "nodes_online", "Nodes online"),
             nodes_total: register(r, "nodes", "Nodes listed, online or not"),
             calls_in_flight: register(r, "calls_in_flight", "Calls sent and not ended"),
+            tasks_here: register(r, "tasks_on_nodes", "Tasks that nodes of this nexus run"),
+            tasks_held: register(r, "tasks_held", "Leased tasks that wait for a free place"),
             event_listeners: register(r, "event_listeners", "Listeners of the event routes"),
             resident_bytes,
             registry,
@@ -111,6 +119,8 @@ impl Metrics {
         self.nodes_online.set(counts.online as u64);
         self.nodes_total.set(counts.total as u64);
         self.calls_in_flight.set(counts.calls_in_flight as u64);
+        self.tasks_here.set(counts.tasks_running as u64);
+        self.tasks_held.set(counts.tasks_held as u64);
         self.event_listeners.set(listeners as u64);
         self.resident_bytes.set(resident_bytes().unwrap_or(0));
         let mut out = String::new();
@@ -128,7 +138,7 @@ const ENDS: [CallEnd; 6] = [
     CallEnd::node_lost,
 ];
 
-fn register<M>(registry: &mut Registry, name: &str, help: &str) -> M
+pub(crate) fn register<M>(registry: &mut Registry, name: &str, help: &str) -> M
 where
     M: prometheus_client::registry::Metric + Clone + Default,
 {
@@ -157,6 +167,8 @@ mod tests {
             online: 2,
             total: 3,
             calls_in_flight: 4,
+            tasks_running: 6,
+            tasks_held: 7,
         };
         let text = metrics.text(counts, 5).unwrap();
         for line in [
@@ -166,6 +178,8 @@ mod tests {
             "venom_nexus_nodes 3",
             "venom_nexus_calls_in_flight 4",
             "venom_nexus_event_listeners 5",
+            "venom_nexus_tasks_on_nodes 6",
+            "venom_nexus_tasks_held 7",
             "venom_nexus_call_duration_seconds_count 1",
         ] {
             assert!(text.lines().any(|l| l == line), "no `{line}` in\n{text}");

@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
+use venom_broker::Broker;
 use venom_foreman::Event;
 use venom_protocol::Disconnect;
 use venom_runtime::SkillSet;
@@ -76,10 +77,23 @@ impl Nexus {
     /// # Errors
     /// As [`Nexus::new`].
     pub fn with_local(settings: NexusSettings, local: Option<Arc<dyn LocalSkills>>) -> Result<Self, NexusError> {
+        Self::with_broker(settings, local, None)
+    }
+
+    /// As [`Nexus::with_local`], with the broker that keeps its tasks. Without one there are no tasks: their routes answer
+    /// 503.
+    ///
+    /// # Errors
+    /// As [`Nexus::new`].
+    pub fn with_broker(
+        settings: NexusSettings,
+        local: Option<Arc<dyn LocalSkills>>,
+        broker: Option<Arc<dyn Broker>>,
+    ) -> Result<Self, NexusError> {
         settings.check()?;
         let tls = settings.tls.as_ref().map(tls::acceptor).transpose()?;
         Ok(Self {
-            shared: Arc::new(Shared::new(settings, local)?),
+            shared: Arc::new(Shared::new(settings, local, broker)?),
             tls,
         })
     }
@@ -100,6 +114,9 @@ impl Nexus {
             .take_writer()
             .map(|writer| tokio::spawn(writer.run(stop_writing.clone())));
         shared.tasks.spawn(tick(Arc::clone(&shared)));
+        if let Some(hive) = &shared.hive {
+            hive.start(&shared.tasks, &shared.ending);
+        }
         let server = Server {
             router: api::router(Arc::clone(&shared)),
             shared: Arc::clone(&shared),

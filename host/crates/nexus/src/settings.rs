@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use venom_foreman::LoadWeights;
 use venom_protocol::MAX_FRAME_BYTES;
 
-use crate::Secret;
+use crate::{HiveSettings, Secret};
 
 /// Room left in a frame for the envelope around a body's parameters.
 const ENVELOPE_ROOM: u64 = 64 * 1024;
@@ -52,6 +52,8 @@ pub struct NexusSettings {
     pub audit_log: Option<PathBuf>,
     /// Calls in flight get this long to finish at shutdown (10 s).
     pub drain_timeout: Duration,
+    /// Tasks.
+    pub hive: HiveSettings,
 }
 
 impl Default for NexusSettings {
@@ -73,6 +75,7 @@ impl Default for NexusSettings {
             event_history: 1_024,
             audit_log: None,
             drain_timeout: Duration::from_secs(10),
+            hive: HiveSettings::default(),
         }
     }
 }
@@ -232,6 +235,11 @@ impl NexusSettings {
             ("max_body", self.max_body.0 == 0),
             ("max_connections", self.max_connections == 0),
             ("event_history", self.event_history == 0),
+            ("hive.task_timeout", self.hive.task_timeout.is_zero()),
+            ("hive.zombie_task_timeout", self.hive.zombie_task_timeout.is_zero()),
+            ("hive.max_batch", self.hive.max_batch == 0),
+            ("hive.max_parameters", self.hive.max_parameters.0 == 0),
+            ("hive.max_result", self.hive.max_result.0 == 0),
         ];
         match must_not_be_zero.into_iter().find(|(_, zero)| *zero) {
             Some((name, _)) => Err(InvalidSettings::Zero { name }),

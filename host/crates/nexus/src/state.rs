@@ -6,12 +6,15 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use venom_broker::Broker;
 
+use crate::api::problem::Problem;
 use crate::audit::Audit;
 use crate::auth::keyring::Keyring;
 use crate::auth::limits::Buckets;
 use crate::driver::Driver;
 use crate::events::Events;
+use crate::hive::Hive;
 use crate::local::LocalSkills;
 use crate::metrics::Metrics;
 use crate::{NexusError, NexusSettings};
@@ -31,6 +34,8 @@ pub(crate) struct Shared {
     pub(crate) audit: Audit,
     pub(crate) driver: Arc<Driver>,
     pub(crate) local: Option<Arc<dyn LocalSkills>>,
+    /// Tasks; absent without a broker.
+    pub(crate) hive: Option<Arc<Hive>>,
     /// One task for each connection that speaks HTTP; one that becomes a WebSocket leaves.
     pub(crate) connections: TaskTracker,
     /// Every other task of this nexus.
@@ -59,7 +64,11 @@ impl Names {
 
 impl Shared {
     /// Puts everything in its place; starts nothing.
-    pub(crate) fn new(mut settings: NexusSettings, local: Option<Arc<dyn LocalSkills>>) -> Result<Self, NexusError> {
+    pub(crate) fn new(
+        mut settings: NexusSettings,
+        local: Option<Arc<dyn LocalSkills>>,
+        broker: Option<Arc<dyn Broker>>,
+    ) -> Result<Self, NexusError> {
         let operators = std::mem::take(&mut settings.operator_tokens);
         let names = Names {
             anonymous: "anonymous".into(),
@@ -70,7 +79,23 @@ impl Shared {
         let events = Arc::new(Events::new(settings.event_history));
         let metrics = Arc::new(Metrics::new());
         let audit = Audit::open(settings.audit_log.as_deref())?;
-        let driver = Driver::new(&settings, Arc::clone(&events), Arc::clone(&metrics), audit.clone());
+        let driver = Arc::new(Driver::new(
+            &settings,
+            Arc::clone(&events),
+            Arc::clone(&metrics),
+            audit.clone(),
+        ));
+        let stopping = CancellationToken::new();
+        let hive = broker.map(|broker| {
+            Arc::new(Hive::new(
+                broker,
+                settings.hive.clone(),
+                Arc::clone(&driver),
+                Arc::clone(&events),
+                metrics.tasks.clone(),
+                stopping.clone(),
+            ))
+        });
         let limits = settings.rate_limits;
         Ok(Self {
             keyring,
@@ -80,11 +105,12 @@ impl Shared {
             events,
             metrics,
             audit,
-            driver: Arc::new(driver),
+            driver,
             local,
+            hive,
             connections: TaskTracker::new(),
             tasks: TaskTracker::new(),
-            stopping: CancellationToken::new(),
+            stopping,
             ending: CancellationToken::new(),
             ready: AtomicBool::new(false),
             settings,
@@ -94,6 +120,19 @@ impl Shared {
     /// The listener is up.
     pub(crate) fn set_ready(&self) {
         self.ready.store(true, Ordering::Release);
+    }
+
+    /// The hive, to look at.
+    pub(crate) fn hive(&self) -> Result<&Arc<Hive>, Problem> {
+        self.hive.as_ref().ok_or_else(Problem::no_hive)
+    }
+
+    /// The hive, to give it work.
+    pub(crate) fn hive_for_work(&self) -> Result<&Arc<Hive>, Problem> {
+        if self.stopping.is_cancelled() {
+            return Err(Problem::stopping());
+        }
+        self.hive()
     }
 
     /// Whether new calls are welcome.

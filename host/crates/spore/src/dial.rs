@@ -3,6 +3,7 @@
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use rustls::crypto::ring;
@@ -29,14 +30,57 @@ const READ_BUFFER: usize = 4 * 1024;
 /// Frames are gathered up to this before they are written unasked.
 const WRITE_BUFFER: usize = 16 * 1024;
 
-/// Knows where the nexus is and whom to trust there.
+/// Knows where the nexuses are and whom to trust there. Several share the work: any will do, and the next is tried
+/// whenever one does not answer or a link to it broke.
 pub(crate) struct Dialer {
+    doors: Vec<Door>,
+    /// Which one is next, counted up for ever.
+    turn: AtomicUsize,
+}
+
+/// One nexus.
+struct Door {
     endpoint: Endpoint,
     connector: Connector,
 }
 
 impl Dialer {
-    pub(crate) fn new(nexus: &str, ca_file: Option<&Path>) -> Result<Self, SporeError> {
+    /// For a nexus, or several with commas between.
+    pub(crate) fn new(nexuses: &str, ca_file: Option<&Path>) -> Result<Self, SporeError> {
+        let written = nexuses.split(',').map(str::trim);
+        let doors: Result<Vec<Door>, SporeError> = written.map(|nexus| Door::new(nexus, ca_file)).collect();
+        Ok(Self {
+            doors: doors?,
+            turn: AtomicUsize::new(0),
+        })
+    }
+
+    /// The nexus that is dialled next, or was dialled last.
+    pub(crate) fn authority(&self) -> String {
+        self.door().map_or_else(String::new, |door| door.endpoint.authority())
+    }
+
+    /// The next time another one is dialled, when there is one.
+    pub(crate) fn try_another(&self) {
+        self.turn.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) async fn dial(&self) -> Result<Wire, LinkError> {
+        match self.door() {
+            Some(door) => door.dial().await,
+            // `new` makes at least one: splitting gives one part or more
+            None => Err(LinkError::BrokenOff),
+        }
+    }
+
+    fn door(&self) -> Option<&Door> {
+        let turn = self.turn.load(Ordering::Relaxed).checked_rem(self.doors.len())?;
+        self.doors.get(turn)
+    }
+}
+
+impl Door {
+    fn new(nexus: &str, ca_file: Option<&Path>) -> Result<Self, SporeError> {
         let endpoint = Endpoint::parse(nexus)?;
         let connector = if endpoint.tls {
             Connector::Rustls(Arc::new(tls(ca_file)?))
@@ -53,11 +97,7 @@ impl Dialer {
         Ok(Self { endpoint, connector })
     }
 
-    pub(crate) const fn endpoint(&self) -> &Endpoint {
-        &self.endpoint
-    }
-
-    pub(crate) async fn dial(&self) -> Result<Wire, LinkError> {
+    async fn dial(&self) -> Result<Wire, LinkError> {
         timeout(PATIENCE, self.open()).await.unwrap_or_else(|_| {
             Err(LinkError::Slow {
                 authority: self.endpoint.authority(),
@@ -169,5 +209,17 @@ mod tests {
             .expect("nobody there");
         assert!(matches!(error, LinkError::Unreachable { .. }), "{error}");
         assert!(error.to_string().contains(&address), "{error}");
+    }
+
+    #[test]
+    fn several_nexuses_are_tried_in_turn() {
+        let dialer = Dialer::new("ws://one:1, two:2", None).expect("a dialer");
+        let mut dialled = Vec::new();
+        for _ in 0..3 {
+            dialled.push(dialer.authority());
+            dialer.try_another();
+        }
+        assert_eq!(dialled, ["one:1", "two:2", "one:1"]);
+        assert!(Dialer::new("one:1,,two:2", None).is_err());
     }
 }

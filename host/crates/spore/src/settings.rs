@@ -64,7 +64,8 @@ impl Default for Backoff {
 /// Everything [`crate::run`] is told.
 #[derive(Debug, Clone)]
 pub struct SporeSettings {
-    /// `ws`, `wss`, `http` or `https` URL of the nexus, or `host[:port]`.
+    /// `ws`, `wss`, `http` or `https` URL of the nexus, or `host[:port]`; several, with commas between, when they
+    /// share a broker: any will do.
     pub nexus: String,
     /// Shared or agent token.
     pub token: Token,

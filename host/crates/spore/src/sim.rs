@@ -120,7 +120,7 @@ impl SimSpore {
         });
         let Attached { port, broadcasts } = self.attached;
         let core = spore::core(self.settings, executor, machine, Arc::clone(&self.vitals), port.0);
-        let authority = dialer.endpoint().authority();
+        let authority = dialer.authority();
         let (ready, taken) = oneshot::channel();
         let life = tokio::spawn(async move { spore::live(&core, &dialer, signals, broadcasts, ready).await });
         let handle = SimHandle {

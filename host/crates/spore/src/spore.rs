@@ -125,6 +125,7 @@ pub(crate) async fn live<E: Executor>(
         let Ended::Lost(error) = report.ended else {
             break;
         };
+        dialer.try_another();
         if report.held.is_some() {
             complaint.forget();
         }

@@ -9,12 +9,12 @@ use axum::extract::{FromRequest, FromRequestParts, RawPathParams};
 use axum::response::Response;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, EXPECT};
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Request};
+use http::{HeaderMap, HeaderValue, Request, StatusCode};
 use http_body_util::BodyExt;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::error::Category;
-use venom_protocol::NodeId;
+use venom_protocol::{NodeId, TaskId};
 
 use super::problem::Problem;
 use crate::state::Shared;
@@ -135,10 +135,84 @@ impl<S: Send + Sync> FromRequestParts<S> for NodePath {
     }
 }
 
+/// `{task_id}` of the path. What is no id names no task.
+pub(crate) struct TaskPath(pub(crate) TaskId);
+
+impl<S: Send + Sync> FromRequestParts<S> for TaskPath {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let text = path_value(parts, state, "task_id").await?;
+        TaskId::from_str(&text)
+            .map(Self)
+            .map_err(|_| Problem::unknown_task(&text))
+    }
+}
+
+/// `{name}` or `{namespace}` of the path.
+pub(crate) struct TextPath(pub(crate) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for TextPath {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let name = path_value(parts, state, "name").await?;
+        if !name.is_empty() {
+            return Ok(Self(name));
+        }
+        path_value(parts, state, "namespace").await.map(Self)
+    }
+}
+
+/// `{namespace}/{key}` of the path.
+pub(crate) struct CachePath {
+    pub(crate) namespace: String,
+    pub(crate) key: String,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for CachePath {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        Ok(Self {
+            namespace: path_value(parts, state, "namespace").await?,
+            key: path_value(parts, state, "key").await?,
+        })
+    }
+}
+
+/// A value of the path, percent-decoded; empty when the path has none of that name.
+async fn path_value<S: Send + Sync>(parts: &mut Parts, state: &S, wanted: &str) -> Result<String, Problem> {
+    let params = RawPathParams::from_request_parts(parts, state).await;
+    let params = params.map_err(|_| Problem::bad_request("the path is no UTF-8"))?;
+    let found = params.iter().find(|(name, _)| *name == wanted);
+    Ok(found.map_or_else(String::new, |(_, value)| value.to_owned()))
+}
+
+/// A body of bytes, within the size and time limits.
+pub(crate) struct Limited(pub(crate) Bytes);
+
+impl FromRequest<Arc<Shared>> for Limited {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request<Body>, shared: &Arc<Shared>) -> Result<Self, Problem> {
+        let settings = &shared.settings;
+        read(request, settings.max_body.0, settings.read_timeout)
+            .await
+            .map(Self)
+    }
+}
+
 /// A 200 answer of JSON.
 pub(crate) fn json(value: &impl Serialize) -> Result<Response, Problem> {
+    json_with(StatusCode::OK, value)
+}
+
+/// An answer of JSON.
+pub(crate) fn json_with(status: StatusCode, value: &impl Serialize) -> Result<Response, Problem> {
     let bytes = serde_json::to_vec(value).map_err(|error| Problem::internal(error.to_string()))?;
     let mut response = Response::new(Body::from(bytes));
+    *response.status_mut() = status;
     response
         .headers_mut()
         .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

@@ -8,7 +8,7 @@ use axum::response::Response;
 use serde_json::value::RawValue;
 use tokio_util::sync::CancellationToken;
 use venom_foreman::{Rejection, Target};
-use venom_protocol::{ExecuteAnswer, ExecuteRequest, ExecuteSkill, NodeId, RequestId};
+use venom_protocol::{ExecuteAnswer, ExecuteRequest, ExecuteSkill, NodeId, RequestId, Requirements};
 use venom_runtime::{Call, Outcome};
 
 use super::App;
@@ -16,6 +16,7 @@ use super::body::{Json, NodePath, json};
 use super::problem::{Problem, ProblemBody};
 use crate::auth::door::Visitor;
 use crate::driver::{Ending, NewCall};
+use crate::hive::Routed;
 use crate::local::LocalSkills;
 use crate::state::Shared;
 
@@ -53,7 +54,11 @@ pub(super) async fn on_node(
     }
     let order = Order::new(&shared, request)?;
     let (request_id, timeout) = (order.request_id, order.timeout);
-    let ending = order.send(&shared, &visitor, Target::Node(node_id), timeout).await;
+    let elsewhere = node_elsewhere(&shared, node_id);
+    let ending = match (elsewhere, &shared.hive) {
+        (Some(to), Some(hive)) => hive.call_elsewhere(to, order.message(&visitor), timeout).await,
+        _ => order.send(&shared, &visitor, Target::Node(node_id), timeout).await,
+    };
     match ending {
         Ending::Rejected(Rejection::UnknownNode) => Err(Problem::unknown_node(&node_id.to_string())),
         Ending::Rejected(rejection) => Err(Problem::of_rejection(&rejection, request_id, Some(node_id))),
@@ -94,7 +99,15 @@ pub(super) async fn on_best(
         .filter(|local| may_fall_back && local.has(&order.skill));
     let here = local.map(|local| (local, order.to_run_here(&visitor)));
     let (skill, timeout, started) = (order.skill.clone(), order.timeout, Instant::now());
-    match order.send(&shared, &visitor, Target::Best(needs), timeout).await {
+    let elsewhere = shared.hive.as_ref().filter(|hive| hive.directory.has_peers());
+    let spare = elsewhere.map(|hive| (hive, needs.clone(), order.clone().message(&visitor)));
+    let mut ending = order.send(&shared, &visitor, Target::Best(needs), timeout).await;
+    if let (Ending::Rejected(_), Some((hive, needs, message))) = (&ending, spare)
+        && let Some(to) = hive.elsewhere(&needs, &skill)
+    {
+        ending = hive.call_elsewhere(to, message, timeout).await;
+    }
+    match ending {
         Ending::Rejected(rejection) => match here {
             Some((local, call)) => {
                 shared.metrics.local_calls.inc();
@@ -107,7 +120,26 @@ pub(super) async fn on_best(
     }
 }
 
+/// Where a node is whose link is on another nexus and not here.
+fn node_elsewhere(shared: &Shared, node_id: NodeId) -> Option<Routed> {
+    let (session, _) = shared
+        .hive
+        .as_ref()?
+        .directory
+        .node(&node_id)
+        .filter(|(_, node)| node.is_online)?;
+    if shared.driver.node(&node_id).is_some_and(|node| node.is_online) {
+        return None;
+    }
+    Some(Routed {
+        session,
+        node_id: Some(node_id),
+        needs: Requirements::default(),
+    })
+}
+
 /// A checked request.
+#[derive(Clone)]
 struct Order {
     request_id: RequestId,
     skill: String,
@@ -133,19 +165,22 @@ impl Order {
     }
 
     async fn send(self, shared: &Shared, visitor: &Visitor, target: Target, timeout: Duration) -> Ending {
-        let message = Box::new(ExecuteSkill {
+        let message = self.message(visitor);
+        shared.driver.call(NewCall { target, message }, timeout).await
+    }
+
+    fn message(self, visitor: &Visitor) -> Box<ExecuteSkill> {
+        Box::new(ExecuteSkill {
             request_id: self.request_id,
             // the foreman names the node
             node_id: NodeId(uuid::Uuid::nil()),
             skill_name: self.skill,
             method_name: self.method,
             parameters: self.parameters,
-            timeout: timeout.as_secs_f64(),
+            timeout: self.timeout.as_secs_f64(),
             traceparent: Some(visitor.trace.to_string()),
             task: None,
-        });
-        let call = NewCall { target, message };
-        shared.driver.call(call, timeout).await
+        })
     }
 
     fn to_run_here(&self, visitor: &Visitor) -> Call {

@@ -39,13 +39,15 @@ pub(super) async fn healthz() -> Result<Response, Problem> {
 #[utoipa::path(get, path = "/readyz", tag = "health", security(()),
     responses(
         (status = 200, description = "ready", body = Health),
-        (status = 503, description = "starting or shutting down", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "starting or shutting down, or its broker cannot be reached", body = ProblemBody, content_type = "application/problem+json"),
     ))]
 pub(super) async fn readyz(State(shared): App) -> Result<Response, Problem> {
-    if shared.is_ready() {
-        json(&health())
-    } else {
-        Err(Problem::stopping())
+    if !shared.is_ready() {
+        return Err(Problem::stopping());
+    }
+    match shared.hive.as_ref().and_then(|hive| hive.trouble()) {
+        Some(trouble) => Err(Problem::no_broker(trouble)),
+        None => json(&health()),
     }
 }
 
@@ -53,6 +55,10 @@ pub(super) async fn readyz(State(shared): App) -> Result<Response, Problem> {
 #[utoipa::path(get, path = "/metrics", tag = "health",
     responses((status = 200, description = "metrics", body = String, content_type = "application/openmetrics-text")))]
 pub(super) async fn metrics(State(shared): App) -> Result<Response, Problem> {
+    let hive = shared.hive.as_ref();
+    let tasks = hive.map(|hive| hive.counts()).unwrap_or_default();
+    let broker_up = hive.is_some_and(|hive| hive.trouble().is_none());
+    shared.metrics.tasks.mirror(&tasks, broker_up);
     let text = shared.metrics.text(shared.driver.counts(), shared.events.listeners());
     let text = text.map_err(|_| Problem::internal("metrics cannot be written"))?;
     let mut response = Response::new(Body::from(text));
@@ -85,7 +91,7 @@ mod tests {
 
     #[tokio::test]
     async fn ready_only_between_start_and_stop_and_alive_all_the_time() {
-        let shared = Arc::new(Shared::new(NexusSettings::default(), None).unwrap());
+        let shared = Arc::new(Shared::new(NexusSettings::default(), None, None).unwrap());
         assert_eq!(status(&shared, "/readyz").await, 503);
         shared.set_ready();
         assert_eq!(status(&shared, "/readyz").await, 200);

@@ -1,6 +1,8 @@
 //! The routes. Each file holds the handlers of one subject with their OpenAPI description beside them.
 
 pub(crate) mod body;
+mod cache;
+mod cluster;
 mod event_stream;
 mod events;
 mod execute;
@@ -8,7 +10,11 @@ mod health;
 mod nodes;
 pub(crate) mod openapi;
 pub(crate) mod problem;
+mod query;
+mod queues;
 mod spores;
+mod task_stream;
+mod tasks;
 
 use std::sync::Arc;
 
@@ -35,6 +41,19 @@ fn described() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(nodes::undrain))
         .routes(routes!(execute::on_node))
         .routes(routes!(execute::on_best))
+        .routes(routes!(tasks::submit, tasks::list))
+        .routes(routes!(tasks::show, tasks::cancel))
+        .routes(routes!(tasks::requeue))
+        .routes(routes!(tasks::map))
+        .routes(routes!(task_stream::stream))
+        .routes(routes!(task_stream::socket))
+        .routes(routes!(queues::show))
+        .routes(routes!(queues::limit, queues::unlimit))
+        .routes(routes!(queues::requeue_dead))
+        .routes(routes!(cluster::show))
+        .routes(routes!(cluster::broadcast))
+        .routes(routes!(cache::list))
+        .routes(routes!(cache::read, cache::write, cache::remove))
         .routes(routes!(events::stream))
         .routes(routes!(events::socket))
         .routes(routes!(spores::socket))

@@ -1,12 +1,13 @@
 //! Nodes: list, show, drain.
 
+use std::collections::HashMap;
+
 use axum::Extension;
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use serde_json::json;
 use utoipa::IntoParams;
-use venom_foreman::Event;
-use venom_protocol::{NodeAnswer, NodeId, NodeList};
+use venom_protocol::{NodeAnswer, NodeId, NodeList, NodeView, SessionId};
 
 use super::App;
 use super::body::{NodePath, json};
@@ -55,13 +56,46 @@ impl ListQuery {
     ))]
 pub(super) async fn list(State(shared): App, RawQuery(query): RawQuery) -> Result<Response, Problem> {
     let ListQuery { online_only } = ListQuery::parse(query.as_deref())?;
-    let nodes = shared.driver.nodes(|node| !online_only || node.is_online());
+    let nodes = all_nodes(&shared, |node| !online_only || node.is_online);
     json(&NodeList {
         status: "success".to_owned(),
         count: nodes.len(),
         online_count: nodes.iter().filter(|node| node.is_online).count(),
         nodes,
     })
+}
+
+/// Nodes of this nexus and of those it shares a broker with. A node is listed once: where it is online, else here.
+pub(super) fn all_nodes(shared: &Shared, filter: impl Fn(&NodeView) -> bool) -> Vec<NodeView> {
+    let mut nodes = shared.driver.nodes(|_| true);
+    if let Some(hive) = shared.hive.as_ref().filter(|hive| hive.directory.has_peers()) {
+        let places: HashMap<NodeId, usize> = nodes
+            .iter()
+            .enumerate()
+            .map(|(place, node)| (node.node_id, place))
+            .collect();
+        for (_, node) in hive.directory.nodes() {
+            match places.get(&node.node_id).and_then(|place| nodes.get_mut(*place)) {
+                Some(here) if here.is_online || !node.is_online => {}
+                Some(here) => *here = node,
+                None => nodes.push(node),
+            }
+        }
+    }
+    nodes.retain(filter);
+    nodes
+}
+
+/// A node, and the nexus that has its link when that is another one.
+fn find(shared: &Shared, node_id: NodeId) -> Option<(NodeView, Option<SessionId>)> {
+    let here = shared.driver.node(&node_id);
+    let elsewhere = shared.hive.as_ref().and_then(|hive| hive.directory.node(&node_id));
+    match (here, elsewhere) {
+        (Some(here), Some((session, node))) if !here.is_online && node.is_online => Some((node, Some(session))),
+        (Some(here), _) => Some((here, None)),
+        (None, Some((session, node))) => Some((node, Some(session))),
+        (None, None) => None,
+    }
 }
 
 /// One node.
@@ -81,19 +115,14 @@ pub(super) async fn show(State(shared): App, NodePath(node_id): NodePath) -> Res
     responses(
         (status = 200, description = "it drains", body = NodeAnswer),
         (status = 404, description = "no such node", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "the nexus that has its link cannot be reached", body = ProblemBody, content_type = "application/problem+json"),
     ))]
 pub(super) async fn drain(
     State(shared): App,
     Extension(visitor): Extension<Visitor>,
     NodePath(node_id): NodePath,
 ) -> Result<Response, Problem> {
-    change(
-        &shared,
-        &visitor,
-        node_id,
-        "node_drain_requested",
-        Event::DrainRequested { node_id },
-    )
+    change(&shared, &visitor, node_id, Drain::Begin).await
 }
 
 /// Ends a drain: the node gets calls again.
@@ -102,43 +131,59 @@ pub(super) async fn drain(
     responses(
         (status = 200, description = "it takes calls again", body = NodeAnswer),
         (status = 404, description = "no such node", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "the nexus that has its link cannot be reached", body = ProblemBody, content_type = "application/problem+json"),
     ))]
 pub(super) async fn undrain(
     State(shared): App,
     Extension(visitor): Extension<Visitor>,
     NodePath(node_id): NodePath,
 ) -> Result<Response, Problem> {
-    change(
-        &shared,
-        &visitor,
-        node_id,
-        "node_undrain_requested",
-        Event::UndrainRequested { node_id },
-    )
+    change(&shared, &visitor, node_id, Drain::End).await
 }
 
-fn change(
-    shared: &Shared,
-    visitor: &Visitor,
-    node_id: NodeId,
-    what: &'static str,
-    event: Event,
-) -> Result<Response, Problem> {
+/// What is wanted of a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Drain {
+    Begin,
+    End,
+}
+
+async fn change(shared: &Shared, visitor: &Visitor, node_id: NodeId, drain: Drain) -> Result<Response, Problem> {
     // before the change: an unknown node is no event
-    answer(shared, node_id)?;
-    shared.audit.record(
-        what,
-        json!({ "node_id": node_id, "by": &*visitor.name, "peer": visitor.peer }),
-    );
-    shared.driver.tell(event);
-    answer(shared, node_id)
+    let found = find(shared, node_id).ok_or_else(|| Problem::unknown_node(&node_id.to_string()))?;
+    let begin = drain == Drain::Begin;
+    let what = if begin {
+        "node_drain_requested"
+    } else {
+        "node_undrain_requested"
+    };
+    let facts = json!({ "node_id": node_id, "by": &*visitor.name, "peer": visitor.peer });
+    shared.audit.record(what, facts);
+    match (found, &shared.hive) {
+        ((mut node, Some(session)), Some(hive)) => {
+            let heard = hive.drain_elsewhere(session, node_id, begin).await;
+            if !heard.map_err(|error| Problem::of_broker(&error))? {
+                return Err(Problem::unknown_node(&node_id.to_string()));
+            }
+            node.draining = begin;
+            json_answer(node)
+        }
+        _ => {
+            shared.driver.drain(node_id, begin);
+            answer(shared, node_id)
+        }
+    }
 }
 
 fn answer(shared: &Shared, node_id: NodeId) -> Result<Response, Problem> {
-    let node = shared.driver.node(&node_id);
+    let (node, _) = find(shared, node_id).ok_or_else(|| Problem::unknown_node(&node_id.to_string()))?;
+    json_answer(node)
+}
+
+fn json_answer(node: NodeView) -> Result<Response, Problem> {
     json(&NodeAnswer {
         status: "success".to_owned(),
-        node: node.ok_or_else(|| Problem::unknown_node(&node_id.to_string()))?,
+        node,
     })
 }
 

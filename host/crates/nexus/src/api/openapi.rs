@@ -34,6 +34,8 @@ const AT_THE_DOOR: [(&str, &str); 3] = [
     components(schemas(ProblemBody, venom_protocol::Event)),
     tags(
         (name = "nodes", description = "Nodes and what runs on them"),
+        (name = "tasks", description = "Durable tasks, queues, the hive as a whole"),
+        (name = "cache", description = "The shared cache"),
         (name = "events", description = "State changes as they happen"),
         (name = "health", description = "Probes and metrics"),
         (name = "spores", description = "Where spores attach"),

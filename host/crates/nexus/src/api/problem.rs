@@ -8,6 +8,7 @@ use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTI
 use http::{HeaderValue, StatusCode};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+use venom_broker::BrokerError;
 use venom_foreman::Rejection;
 use venom_protocol::{ErrorCode, NodeId, RequestId};
 
@@ -106,6 +107,65 @@ impl Problem {
         let id: String = id.chars().take(64).collect();
         let detail = format!("no node `{id}` is known; GET /api/v1/nodes lists those that are");
         Self::new(StatusCode::NOT_FOUND, "unknown-node", "Unknown node", detail)
+    }
+
+    /// 404: no such task.
+    pub(crate) fn unknown_task(id: &str) -> Self {
+        let id: String = id.chars().take(64).collect();
+        let detail = format!("no task `{id}` is known; tasks are kept for a while after they ended");
+        Self::new(StatusCode::NOT_FOUND, "unknown-task", "Unknown task", detail)
+    }
+
+    /// 404: no such cache entry.
+    pub(crate) fn unknown_entry(namespace: &str, key: &str) -> Self {
+        let key: String = key.chars().take(64).collect();
+        let detail = format!("no entry `{key}` in `{namespace}`, or its time is up");
+        Self::new(StatusCode::NOT_FOUND, "unknown-entry", "Unknown cache entry", detail)
+    }
+
+    /// 409.
+    pub(crate) fn conflict(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, "conflict", "Conflict", detail)
+    }
+
+    /// 503: this nexus has no broker.
+    pub(crate) fn no_hive() -> Self {
+        let detail = "this nexus keeps no tasks (ENABLE_HIVE=false); POST /api/v1/execute runs skills at once";
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "no-hive",
+            "Service unavailable",
+            detail,
+        )
+    }
+
+    /// 503: the broker is in trouble.
+    pub(crate) fn no_broker(trouble: String) -> Self {
+        let unavailable = StatusCode::SERVICE_UNAVAILABLE;
+        Self::new(unavailable, "broker-unavailable", "Broker unavailable", trouble).after(Duration::from_secs(1))
+    }
+
+    /// What a broker did not do. The one mapping of [`BrokerError`] to HTTP.
+    pub(crate) fn of_broker(error: &BrokerError) -> Self {
+        let unavailable = StatusCode::SERVICE_UNAVAILABLE;
+        let (status, slug, title) = match error {
+            BrokerError::Unavailable { .. } => (unavailable, "broker-unavailable", "Broker unavailable"),
+            BrokerError::Refused { .. } => (unavailable, "broker-refused", "Broker refused"),
+            BrokerError::OutOfSpace { .. } => (unavailable, "broker-full", "Broker full"),
+            BrokerError::CacheFull { .. } => (unavailable, "cache-full", "Cache full"),
+            BrokerError::QueueFull { .. } => (StatusCode::TOO_MANY_REQUESTS, "queue-full", "Queue full"),
+            BrokerError::UnknownDependency { .. } => {
+                (StatusCode::BAD_REQUEST, "unknown-dependency", "Unknown dependency")
+            }
+            BrokerError::KeyReused { .. } => (StatusCode::CONFLICT, "key-reused", "Idempotency key reused"),
+            BrokerError::Corrupt { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "corrupt", "Internal error"),
+        };
+        let problem = Self::new(status, slug, title, error.to_string());
+        if error.is_retryable() {
+            problem.after(Duration::from_secs(1))
+        } else {
+            problem
+        }
     }
 
     /// 405.

@@ -22,8 +22,8 @@ use crate::trace::TraceContext;
 
 /// Routes without an operator's token: two for probes, and the spores' own, which asks for their token.
 pub(crate) const OPEN: [&str; 3] = ["/healthz", "/readyz", "/ws/nodes"];
-/// Routes that take the token from the query too.
-const QUERY_TOKEN: [&str; 2] = ["/ws/events", "/api/v1/events"];
+/// Routes that change what everybody's spores do.
+const ADMIN: [&str; 1] = ["/api/v1/cluster/broadcast"];
 
 /// Who came in. In the extensions of every request that is routed.
 #[derive(Clone)]
@@ -99,7 +99,7 @@ impl Shared {
     fn identify<B>(&self, peer: IpAddr, scope: Scope, request: &Request<B>) -> Result<(Arc<str>, Bucket), Problem> {
         let path = request.uri().path();
         let presented = match credentials::from_headers(request.headers()) {
-            Credentials::None if QUERY_TOKEN.contains(&path) => credentials::from_query(request.uri().query()),
+            Credentials::None if takes_query_token(path) => credentials::from_query(request.uri().query()),
             other => other,
         };
         let detail = match &presented {
@@ -152,11 +152,19 @@ impl Shared {
 fn needed(method: &Method, path: &str) -> Option<Scope> {
     if OPEN.contains(&path) {
         None
+    } else if ADMIN.contains(&path) {
+        Some(Scope::Admin)
     } else if matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS) {
         Some(Scope::Viewer)
     } else {
         Some(Scope::Operator)
     }
+}
+
+/// Streams, which pages open without being able to set a header.
+fn takes_query_token(path: &str) -> bool {
+    let is_task_stream = path.starts_with("/api/v1/tasks/") && path.ends_with("/events");
+    is_task_stream || path.starts_with("/ws/tasks/") || ["/ws/events", "/api/v1/events"].contains(&path)
 }
 
 fn refusal(foreign: Foreign) -> Problem {
@@ -176,6 +184,7 @@ mod tests {
         assert_eq!(needed(&Method::GET, "/healthz/x"), Some(Scope::Viewer));
         assert_eq!(needed(&Method::GET, "/api/v1/nodes"), Some(Scope::Viewer));
         assert_eq!(needed(&Method::POST, "/api/v1/execute"), Some(Scope::Operator));
+        assert_eq!(needed(&Method::POST, "/api/v1/cluster/broadcast"), Some(Scope::Admin));
         assert_eq!(
             needed(&Method::from_bytes(b"BREW").unwrap(), "/new"),
             Some(Scope::Operator)

@@ -7,66 +7,12 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
 use crate::harness::{FakeSpore, TestNexus, VIEWER, echo, new_id, soon, until};
-
-/// One event of an SSE stream: its id and its JSON.
-struct Sse {
-    response: reqwest::Response,
-    text: String,
-}
-
-impl Sse {
-    async fn open(nexus: &TestNexus, last_id: Option<&str>) -> Self {
-        let mut request = nexus.http.get(nexus.url("/api/v1/events")).bearer_auth(VIEWER);
-        if let Some(id) = last_id {
-            request = request.header("last-event-id", id);
-        }
-        let response = soon("the stream", request.send()).await.unwrap();
-        assert_eq!(response.headers()["content-type"], "text/event-stream");
-        Self {
-            response,
-            text: String::new(),
-        }
-    }
-
-    async fn next(&mut self) -> Option<(String, Value)> {
-        loop {
-            if let Some((block, rest)) = self.text.split_once("\n\n") {
-                let field = |name: &str| {
-                    block
-                        .lines()
-                        .find_map(|line| line.strip_prefix(name))
-                        .unwrap_or("")
-                        .to_owned()
-                };
-                let (id, data) = (field("id: "), field("data: "));
-                self.text = rest.to_owned();
-                if !data.is_empty() {
-                    return Some((id, serde_json::from_str(&data).unwrap()));
-                }
-                continue;
-            }
-            let chunk = soon("an event", self.response.chunk()).await.ok()??;
-            self.text.push_str(std::str::from_utf8(&chunk).unwrap());
-        }
-    }
-
-    async fn find(&mut self, kind: &str) -> (String, Value) {
-        loop {
-            let (id, event) = self
-                .next()
-                .await
-                .unwrap_or_else(|| panic!("the stream ended before {kind}"));
-            if event["type"] == kind {
-                return (id, event);
-            }
-        }
-    }
-}
+use crate::sse::Sse;
 
 #[tokio::test]
 async fn sse_and_websocket_tell_the_same_of_nodes_that_come_and_go() {
     let nexus = TestNexus::start().await;
-    let mut sse = Sse::open(&nexus, None).await;
+    let mut sse = Sse::open(&nexus, "/api/v1/events", None).await;
     let mut request = format!("ws://{}/ws/events", nexus.address)
         .into_client_request()
         .unwrap();
@@ -109,13 +55,13 @@ async fn sse_and_websocket_tell_the_same_of_nodes_that_come_and_go() {
 #[tokio::test]
 async fn who_comes_back_with_the_last_id_misses_nothing_and_gets_nothing_twice() {
     let nexus = TestNexus::start().await;
-    let mut sse = Sse::open(&nexus, None).await;
+    let mut sse = Sse::open(&nexus, "/api/v1/events", None).await;
     let first = FakeSpore::v1(&nexus, &[]).await;
     let (id, event) = sse.find("NODE_CONNECTED").await;
     assert_eq!(event["data"]["node_id"], first.node_id.as_str());
     drop(sse);
     let second = FakeSpore::v1(&nexus, &[]).await;
-    let mut sse = Sse::open(&nexus, Some(&id)).await;
+    let mut sse = Sse::open(&nexus, "/api/v1/events", Some(&id)).await;
     let (_, event) = sse.next().await.unwrap();
     assert_eq!(event["data"]["node_id"], second.node_id.as_str());
     let third = FakeSpore::v1(&nexus, &[]).await;
@@ -129,7 +75,7 @@ async fn who_comes_back_with_the_last_id_misses_nothing_and_gets_nothing_twice()
 #[tokio::test]
 async fn progress_of_a_running_call_is_an_event() {
     let nexus = TestNexus::start().await;
-    let mut sse = Sse::open(&nexus, None).await;
+    let mut sse = Sse::open(&nexus, "/api/v1/events", None).await;
     let mut spore = FakeSpore::v2(&nexus, &["EchoSkill"]).await;
     let calling = nexus.posting(&format!("/api/v1/nodes/{}/execute", spore.node_id), echo(10.0));
     let call = spore.expect("EXECUTE_SKILL").await;
@@ -159,7 +105,7 @@ async fn progress_of_a_running_call_is_an_event() {
 #[tokio::test]
 async fn drains_and_wrong_tokens_are_events_and_listeners_are_counted() {
     let nexus = TestNexus::start().await;
-    let mut sse = Sse::open(&nexus, None).await;
+    let mut sse = Sse::open(&nexus, "/api/v1/events", None).await;
     assert_eq!(nexus.metric("venom_nexus_event_listeners").await, 1.0);
     let spore = FakeSpore::v1(&nexus, &[]).await;
     nexus

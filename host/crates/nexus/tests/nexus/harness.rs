@@ -12,6 +12,8 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 use tokio_util::sync::CancellationToken;
+use venom_broker::Broker;
+use venom_broker::sqlite::{Durability, SqliteBroker};
 use venom_nexus::{LocalSkills, Nexus, NexusError, NexusSettings, Scope, Secret, TokenRecord};
 
 pub(crate) const SPORE_TOKEN: &str = "spore-token";
@@ -54,11 +56,18 @@ pub(crate) fn settings() -> NexusSettings {
     }
 }
 
+pub(crate) fn sqlite_in(directory: &std::path::Path, settings: venom_broker::Settings) -> Arc<dyn Broker> {
+    let path = directory.join("hive.db");
+    Arc::new(SqliteBroker::open(&path, Durability::Process, settings).unwrap())
+}
+
 pub(crate) struct TestNexus {
     pub(crate) address: SocketAddr,
     pub(crate) http: reqwest::Client,
     shutdown: CancellationToken,
     serving: JoinHandle<Result<(), NexusError>>,
+    /// Of the embedded broker.
+    directory: Option<tempfile::TempDir>,
 }
 
 impl TestNexus {
@@ -70,12 +79,33 @@ impl TestNexus {
         Self::start_local(settings, None).await
     }
 
+    /// With an embedded broker in a directory of its own.
+    pub(crate) async fn with_tasks() -> Self {
+        Self::with_tasks_and(settings()).await
+    }
+
+    pub(crate) async fn with_tasks_and(settings: NexusSettings) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let broker = sqlite_in(directory.path(), venom_broker::Settings::default());
+        let mut nexus = Self::start_all(settings, None, Some(broker)).await;
+        nexus.directory = Some(directory);
+        nexus
+    }
+
     pub(crate) async fn start_local(settings: NexusSettings, local: Option<Arc<dyn LocalSkills>>) -> Self {
+        Self::start_all(settings, local, None).await
+    }
+
+    pub(crate) async fn start_all(
+        settings: NexusSettings,
+        local: Option<Arc<dyn LocalSkills>>,
+        broker: Option<Arc<dyn Broker>>,
+    ) -> Self {
         // the second to come finds it installed
         let _ = rustls::crypto::ring::default_provider().install_default();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let nexus = Nexus::with_local(settings, local).unwrap();
+        let nexus = Nexus::with_broker(settings, local, broker).unwrap();
         let shutdown = CancellationToken::new();
         let serving = tokio::spawn(nexus.serve(listener, shutdown.clone()));
         Self {
@@ -83,6 +113,7 @@ impl TestNexus {
             http: reqwest::Client::new(),
             shutdown,
             serving,
+            directory: None,
         }
     }
 
@@ -100,6 +131,31 @@ impl TestNexus {
 
     pub(crate) async fn post_empty(&self, path: &str) -> Answer {
         Answer::of(self.http.post(self.url(path)).bearer_auth(OPERATOR)).await
+    }
+
+    pub(crate) async fn put(&self, path: &str, body: &Value) -> Answer {
+        Answer::of(self.http.put(self.url(path)).bearer_auth(OPERATOR).json(body)).await
+    }
+
+    pub(crate) async fn delete(&self, path: &str) -> Answer {
+        Answer::of(self.http.delete(self.url(path)).bearer_auth(OPERATOR)).await
+    }
+
+    /// Submits one task and gives its id.
+    pub(crate) async fn submit(&self, task: Value) -> String {
+        let answer = self.post("/api/v1/tasks", &task).await;
+        assert_eq!(answer.status, 202, "{answer:?}");
+        answer.body["task_id"].as_str().unwrap().to_owned()
+    }
+
+    /// The task, once it is in this state.
+    pub(crate) async fn task_in(&self, task: &str, status: &str) -> Value {
+        let path = format!("/api/v1/tasks/{task}");
+        until(&format!("task to be {status}"), async || {
+            let body = self.get(&path).await.body;
+            (body["status"] == status).then_some(body)
+        })
+        .await
     }
 
     /// Starts a request in the background.
@@ -122,6 +178,7 @@ impl TestNexus {
 
     pub(crate) async fn stopped(self) {
         soon("the nexus to end", self.serving).await.unwrap().unwrap();
+        drop(self.directory);
     }
 
     pub(crate) async fn stop(self) {
@@ -273,6 +330,12 @@ impl FakeSpore {
         self.say("RESPONSE", answer).await;
     }
 
+    pub(crate) async fn fail(&mut self, request: &Value, code: &str, error: &str) {
+        let answer = json!({ "request_id": request["request_id"], "success": false, "result": null,
+            "error": error, "error_code": code, "execution_time": 0.01 });
+        self.say("RESPONSE", answer).await;
+    }
+
     pub(crate) async fn next(&mut self) -> Frame {
         loop {
             match soon("a frame", self.socket.next()).await {
@@ -307,6 +370,11 @@ impl FakeSpore {
             other => panic!("expected close {code}, got {other:?}"),
         }
     }
+}
+
+/// A task for `EchoSkill`.
+pub(crate) fn echo_task(text: &str) -> Value {
+    json!({ "skill_name": "EchoSkill", "method_name": "echo", "parameters": { "text": text } })
 }
 
 pub(crate) fn echo(timeout: f64) -> Value {

@@ -14,8 +14,14 @@ mod calls;
 mod door;
 mod event_routes;
 mod fallback;
+mod hive_questions;
 mod lifecycle;
 mod links;
+
 mod openapi;
 mod rest;
+mod sse;
+mod task_routes;
+mod task_runs;
+mod task_streams;
 mod tls;
