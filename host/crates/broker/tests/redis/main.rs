@@ -1,8 +1,13 @@
 //! The Redis back end against real servers: what a server can do to it, and what it must still promise then.
 
+mod hive;
+mod work;
+
 #[path = "../support/redis_server.rs"]
 #[expect(dead_code, reason = "for all test binaries")]
 mod redis_server;
+
+mod broadcasts;
 
 use redis_server::RedisServer;
 
