@@ -10,6 +10,7 @@ mod guests;
 mod idle;
 mod load;
 mod processes;
+mod queue;
 mod remote;
 mod sandbox;
 mod sleepers;
@@ -28,7 +29,7 @@ struct Cli {
     /// Shorter runs; figures are rougher
     #[arg(long)]
     quick: bool,
-    /// Only the measurements whose name contains this: sandbox, remote, idle, sleepers
+    /// Only the measurements whose name contains this: sandbox, remote, idle, sleepers, queue
     only: Option<String>,
     #[command(subcommand)]
     role: Option<Role>,
@@ -69,11 +70,12 @@ fn run(cli: &Cli) -> Result<()> {
     }
     let effort = Effort { quick: cli.quick };
     type Measurement = fn(Effort) -> Result<Vec<Row>>;
-    let all: [(&str, Measurement); 4] = [
+    let all: [(&str, Measurement); 5] = [
         ("sandbox", sandbox::measure),
         ("remote", remote::measure),
         ("idle", idle::measure),
         ("sleepers", sleepers::measure),
+        ("queue", queue::measure),
     ];
     let mut rows = Vec::new();
     for (name, measure) in all {

@@ -41,6 +41,11 @@ impl Row {
             kept,
         }
     }
+
+    /// A measurement that did not come to its end.
+    pub(crate) fn failed(what: &str, error: &anyhow::Error) -> Self {
+        Self::absolute(what, format!("failed: {error:#}"), "-", false)
+    }
 }
 
 /// Markdown, so that it can be pasted into notes.

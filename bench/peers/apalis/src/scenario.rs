@@ -80,7 +80,7 @@ async fn completed(bench: &mut Bench, count: u64) -> Result<(), Failure> {
 
 pub async fn throughput(mut bench: Bench, count: u64, locks: bool) -> Result<(), Failure> {
     // Locking a batch goes through the whole backlog for each task, in one script that must end in half a second.
-    let batch = if locks && count > 20_000 { 100 } else { 1_000 };
+    let batch = if locks && count > 5_000 { 100 } else { 1_000 };
     let settings = Settings {
         batch,
         concurrency: 0,
