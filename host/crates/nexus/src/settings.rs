@@ -237,6 +237,7 @@ impl NexusSettings {
             ("event_history", self.event_history == 0),
             ("hive.task_timeout", self.hive.task_timeout.is_zero()),
             ("hive.zombie_task_timeout", self.hive.zombie_task_timeout.is_zero()),
+            ("hive.lease_ttl", self.hive.lease_ttl.is_zero()),
             ("hive.max_batch", self.hive.max_batch == 0),
             ("hive.max_parameters", self.hive.max_parameters.0 == 0),
             ("hive.max_result", self.hive.max_result.0 == 0),

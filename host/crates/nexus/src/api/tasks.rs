@@ -102,7 +102,8 @@ impl<'de> Deserialize<'de> for TaskOrTasks {
         let wrong = serde::de::Error::custom::<serde_json::Error>;
         let is_list = serde_json::from_str::<Probe<'_>>(raw.get()).is_ok_and(|probe| probe.tasks.is_some());
         if is_list {
-            let several: TasksRequest = serde_json::from_str(raw.get()).map_err(wrong)?;
+            let several: Result<TasksRequest, _> = serde_json::from_str(raw.get());
+            let several = several.map_err(|error| serde::de::Error::custom(format!("tasks: {error}")))?;
             Ok(Self::Several(several.tasks))
         } else {
             serde_json::from_str(raw.get()).map(Self::One).map_err(wrong)

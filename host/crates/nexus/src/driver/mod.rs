@@ -87,6 +87,9 @@ impl Driver {
     pub(crate) fn new(settings: &NexusSettings, events: Arc<Events>, metrics: Arc<Metrics>, audit: Audit) -> Self {
         let foreman = Foreman::new(Settings {
             weights: settings.weights,
+            lease_ttl: settings.hive.lease_ttl,
+            poison_losses: settings.hive.poison_losses,
+            low_share: settings.hive.low_share,
             ..Settings::with_heartbeat_timeout(settings.heartbeat_timeout)
         });
         Self {

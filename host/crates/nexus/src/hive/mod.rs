@@ -58,6 +58,8 @@ pub(crate) struct Hive {
     counts: Mutex<Counts>,
     health: Mutex<Option<String>>,
     to_tend: tokio::sync::Notify,
+    /// Held while progress is written down.
+    telling: tokio::sync::Mutex<()>,
     /// Messages on their way to other nexuses.
     relays: TaskTracker,
     /// Questions of skills that are being answered.
@@ -101,6 +103,7 @@ impl Hive {
             counts: Mutex::default(),
             health: Mutex::new(Some("not asked yet".to_owned())),
             to_tend: tokio::sync::Notify::new(),
+            telling: tokio::sync::Mutex::new(()),
             relays: TaskTracker::new(),
             asked: TaskTracker::new(),
             stopping,

@@ -14,7 +14,19 @@ impl Hive {
         loop {
             self.desk.to_tell.notified().await;
             tokio::time::sleep(GATHER).await;
+            self.tell_all().await;
+        }
+    }
+
+    /// Writes down all that was said until now. When it returns, what a task said before it ended is in its log.
+    pub(super) async fn tell_all(&self) {
+        // whoever writes at the moment may have taken what the caller waits for
+        let _turn = self.telling.lock().await;
+        loop {
             let said = self.desk.said();
+            if said.is_empty() {
+                return;
+            }
             let mut entries = Vec::with_capacity(said.len());
             for (task, update) in said {
                 match serde_json::to_string(&update) {

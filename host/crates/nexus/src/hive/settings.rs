@@ -23,10 +23,17 @@ pub struct HiveSettings {
     pub max_parameters: ByteSize,
     /// Result of one task that is kept (4 MiB); a task that answers more fails.
     pub max_result: ByteSize,
+    /// A node that holds tasks and is silent for this long has lost them (`HIVE_LEASE_TTL`, 4 s).
+    pub lease_ttl: Duration,
+    /// Lost nodes that park a task (`HIVE_POISON_LOSSES`, 5).
+    pub poison_losses: u32,
+    /// Share of all runs, 0 to 1, that goes to lower priorities while they wait (`HIVE_LOW_SHARE`, 0.1).
+    pub low_share: f64,
 }
 
 impl Default for HiveSettings {
     fn default() -> Self {
+        let foreman = venom_foreman::Settings::default();
         Self {
             task_timeout: Duration::from_secs(300),
             max_retries: 3,
@@ -36,6 +43,9 @@ impl Default for HiveSettings {
             max_batch: 50_000,
             max_parameters: ByteSize::mib(1),
             max_result: ByteSize::mib(4),
+            lease_ttl: foreman.lease_ttl,
+            poison_losses: foreman.poison_losses,
+            low_share: foreman.low_share,
         }
     }
 }

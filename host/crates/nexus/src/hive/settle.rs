@@ -47,6 +47,7 @@ impl Hive {
     /// False: to be tried again. A batch that was written but whose answer was lost reads as stale the second time:
     /// harmless, as whoever waits looks at the records.
     async fn write(&self, endings: &[Ending]) -> bool {
+        self.tell_all().await;
         let began = Instant::now();
         let settled = match self.broker.finish(self.session, endings.to_vec()).await {
             Ok(settled) => settled,

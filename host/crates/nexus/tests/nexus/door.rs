@@ -9,6 +9,18 @@ use venom_nexus::{Nexus, NexusError, NexusSettings, RateLimits};
 
 use crate::harness::{Answer, FakeSpore, OPERATOR, TestNexus, VIEWER, echo, new_id, settings};
 
+/// A path of the document with an id in each place of one.
+fn filled(path: &str) -> String {
+    let part = |part: &str| {
+        if part.starts_with('{') {
+            new_id()
+        } else {
+            part.to_owned()
+        }
+    };
+    path.split('/').map(part).collect::<Vec<_>>().join("/")
+}
+
 /// Every operation of the document: method, path with an id put in, whether it is open.
 fn operations() -> Vec<(reqwest::Method, String, bool)> {
     let document: Value = serde_json::from_str(&Nexus::openapi_json()).unwrap();
@@ -16,7 +28,7 @@ fn operations() -> Vec<(reqwest::Method, String, bool)> {
     for (path, item) in document["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {
             let open = operation["security"] == json!([{}]) || operation["security"] == json!([]);
-            let path = path.replace("{node_id}", &new_id());
+            let path = filled(path);
             found.push((method.to_uppercase().parse().unwrap(), path, open));
         }
     }
@@ -66,7 +78,7 @@ async fn a_wrong_token_is_401_with_a_hint_and_a_viewer_only_reads() {
             let viewer = nexus.http.request(method, nexus.url(&path)).bearer_auth(VIEWER);
             Answer::of(viewer)
                 .await
-                .assert_problem(403, &path, "`eyes` has scope viewer, this needs operator");
+                .assert_problem(403, &path, "`eyes` has scope viewer, this needs ");
         }
     }
     let strange = nexus

@@ -18,6 +18,7 @@ mod hive_questions;
 mod lifecycle;
 mod links;
 
+mod nexuses;
 mod openapi;
 mod rest;
 mod sse;
@@ -25,3 +26,7 @@ mod task_routes;
 mod task_runs;
 mod task_streams;
 mod tls;
+
+#[path = "../../../broker/tests/support/redis_server.rs"]
+#[expect(dead_code, clippy::expect_used, reason = "other tests use the rest of it")]
+mod redis_server;
