@@ -3,13 +3,15 @@
 use std::collections::HashMap;
 use std::fs;
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 use redis::{
     AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, ProtocolVersion, PushInfo,
-    RedisConnectionInfo, RedisError, RedisResult, TlsCertificates, Value,
+    PushKind, RedisConnectionInfo, RedisError, RedisResult, TlsCertificates, Value,
 };
+use tokio::sync::Notify;
 
 use super::RedisSettings;
 use super::fault::{told, unavailable};
@@ -74,10 +76,16 @@ impl Connector {
         told(&self.place, error)
     }
 
-    /// A connection for requests to a server that can do what is needed.
-    pub(super) async fn requests(&self) -> Result<MultiplexedConnection, BrokerError> {
+    /// A connection for requests to a server that can do what is needed. `broken` is notified when it breaks.
+    pub(super) async fn requests(&self, broken: Arc<Notify>) -> Result<MultiplexedConnection, BrokerError> {
+        let hear = move |push: PushInfo| {
+            if push.kind == PushKind::Disconnection {
+                broken.notify_one();
+            }
+            Ok::<(), ()>(())
+        };
         self.in_time(async {
-            let mut conn = self.open(self.config(), ProtocolVersion::RESP2).await?;
+            let mut conn = self.open(self.config().set_push_sender(hear)).await?;
             self.check(&mut conn).await?;
             Ok(conn)
         })
@@ -89,8 +97,7 @@ impl Connector {
         &self,
         hear: impl Fn(PushInfo) -> Result<(), ()> + Send + Sync + 'static,
     ) -> Result<MultiplexedConnection, BrokerError> {
-        self.in_time(self.open(self.config().set_push_sender(hear), ProtocolVersion::RESP3))
-            .await
+        self.in_time(self.open(self.config().set_push_sender(hear))).await
     }
 
     async fn in_time<T>(&self, work: impl Future<Output = Result<T, BrokerError>>) -> Result<T, BrokerError> {
@@ -113,11 +120,7 @@ impl Connector {
             .set_pipeline_buffer_size(UNWRITTEN)
     }
 
-    async fn open(
-        &self,
-        config: AsyncConnectionConfig,
-        protocol: ProtocolVersion,
-    ) -> Result<MultiplexedConnection, BrokerError> {
+    async fn open(&self, config: AsyncConnectionConfig) -> Result<MultiplexedConnection, BrokerError> {
         let info = match &self.target {
             Target::Server(info) => info.clone(),
             Target::Master {
@@ -127,7 +130,7 @@ impl Connector {
                 tls,
             } => self.master(name, sentinels, login, *tls).await?,
         };
-        let login = info.redis_settings().clone().set_protocol(protocol);
+        let login = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
         let client = self
             .client(info.set_redis_settings(login))
             .map_err(|error| self.told(&error))?;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 use redis::{Cmd, Pipeline, RedisResult, Value};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use uuid::Uuid;
@@ -147,7 +147,8 @@ async fn keep(connector: Arc<Connector>, usage: Use, line: watch::Sender<Line>, 
     let mut wait = Wait::default();
     let mut number = 0;
     loop {
-        match connector.requests().await {
+        let broken = Arc::new(Notify::new());
+        match connector.requests(Arc::clone(&broken)).await {
             Ok(conn) => {
                 number += 1;
                 tracing::debug!(place = connector.place(), ?usage, number, "connected");
@@ -158,7 +159,7 @@ async fn keep(connector: Arc<Connector>, usage: Use, line: watch::Sender<Line>, 
                     since: Instant::now(),
                 };
                 line.send_replace(Line::Up(up));
-                until_broken(&connector, conn, number, &mut reports).await;
+                until_broken(&connector, conn, number, &broken, &mut reports).await;
                 line.send_replace(Line::Making);
             }
             Err(error) => {
@@ -176,6 +177,7 @@ async fn until_broken(
     connector: &Connector,
     mut conn: MultiplexedConnection,
     number: u64,
+    broken: &Notify,
     reports: &mut mpsc::Receiver<u64>,
 ) {
     let mut tries = interval(TRY_EVERY);
@@ -183,6 +185,7 @@ async fn until_broken(
     let ping = redis::cmd("PING");
     loop {
         tokio::select! {
+            () = broken.notified() => return,
             report = reports.recv() => if report.is_none_or(|broken| broken == number) { return },
             _ = tries.tick() => {
                 match timeout(connector.answer_timeout(), conn.send_packed_command(&ping)).await {

@@ -49,6 +49,8 @@ impl Reader<'_> {
         match value {
             Value::Int(number) => Ok(number),
             Value::Nil => Ok(0),
+            #[expect(clippy::cast_possible_truncation, reason = "times and counts, far below 2^52")]
+            Value::Double(number) => Ok(number as i64),
             other => self.text(other)?.parse().map_err(|_| self.odd()),
         }
     }
@@ -63,7 +65,12 @@ impl Reader<'_> {
             return Ok(pairs);
         }
         let mut pairs = Vec::new();
-        let mut values = self.list(value)?.into_iter();
+        let mut values = self.list(value)?.into_iter().peekable();
+        if matches!(values.peek(), Some(Value::Array(_))) {
+            return values
+                .map(|pair| self.lists(pair).map(|[first, second]| (first, second)))
+                .collect();
+        }
         while let (Some(first), Some(second)) = (values.next(), values.next()) {
             pairs.push((first, second));
         }

@@ -1,13 +1,21 @@
 //! The Redis back end against real servers: what a server can do to it, and what it must still promise then.
 
-mod hive;
-mod work;
-
-#[path = "../support/redis_server.rs"]
-#[expect(dead_code, reason = "for all test binaries")]
-mod redis_server;
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests"
+)]
 
 mod broadcasts;
+mod corrupt;
+mod hive;
+mod places;
+#[path = "../support/redis_server.rs"]
+mod redis_server;
+mod trouble;
+mod work;
 
 use redis_server::RedisServer;
 
