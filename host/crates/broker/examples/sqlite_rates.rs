@@ -2,6 +2,8 @@
 //!
 //! `cargo run --release -p venom-broker --example sqlite_rates [tasks] [queued]`
 
+#![expect(clippy::print_stdout, reason = "it prints what it measured")]
+
 use std::error::Error;
 use std::sync::Arc;
 use std::time::{Duration, Instant};

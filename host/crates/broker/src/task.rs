@@ -177,7 +177,7 @@ pub enum EndingKind {
 }
 
 /// What [`crate::Broker::finish`] did about one [`Ending`].
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Recorded {
     /// It is written. A task whose cancellation was asked for meanwhile and that would have gone back is `Cancelled`.
     Written(State),
