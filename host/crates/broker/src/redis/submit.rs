@@ -1,6 +1,6 @@
 //! Takes tasks in: sorts them into plain ones, which are written many at a time, and others.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt::Write;
 
 use redis::Cmd;
@@ -95,7 +95,12 @@ impl<'a> Batch<'a> {
             bytes: tasks.iter().map(|task| task.body.len() + EXTRA).sum(),
         };
         let mut known: HashMap<(&Lane, Priority), usize> = HashMap::new();
+        let mut seen = HashSet::with_capacity(tasks.len());
         for (place, task) in tasks.iter().enumerate() {
+            // an id that comes twice is one task
+            if !seen.insert(task.id) {
+                continue;
+            }
             if task.idempotency.is_some() || !task.depends_on.is_empty() || !task.delay.is_zero() {
                 batch.others.push((place, task));
                 continue;

@@ -17,7 +17,7 @@ async fn a_record_that_is_none_is_skipped_by_a_claim() {
     let tasks: Vec<NewTask> = (0..6).map(|_| task()).collect();
     broker.submit(tasks.clone()).await.unwrap();
     server.command(&["SET", &key(&tasks[0]), "nonsense"]);
-    server.command(&["SET", &key(&tasks[1]), "P|5 2 9 0 0 99|EchoSkill{}"]);
+    server.command(&["SET", &key(&tasks[1]), "P|5 6 2 9 0 0 99|EchoSkill{}"]);
     server.command(&["DEL", &key(&tasks[2])]);
     server.commands(&[&["DEL", &key(&tasks[3])], &["LPUSH", &key(&tasks[3]), "x"]]);
     server.command(&["LPUSH", "{venom}:venom:tasks:background:EchoSkill:2", "no id at all"]);

@@ -116,15 +116,20 @@ async fn what_goes_back_comes_first_and_has_a_higher_fence() {
     );
     let again = broker.claim(session, wants(2), 2).await.unwrap();
     let leases = &again.leases;
+    let lease = |place: usize| {
+        (
+            leases[place].id,
+            leases[place].fence,
+            leases[place].attempt,
+            leases[place].losses,
+        )
+    };
     assert_eq!(
-        (leases[0].id, leases[0].fence, leases[0].attempt, leases[0].losses),
-        (tasks[1].id, 2, 1, 0)
+        (lease(0), lease(1)),
+        ((tasks[0].id, 2, 2, 1), (tasks[1].id, 2, 1, 0)),
+        "in their old order"
     );
-    assert_eq!(
-        (leases[1].id, leases[1].fence, leases[1].attempt, leases[1].losses),
-        (tasks[0].id, 2, 2, 1)
-    );
-    assert!(leases[1].last_node.is_some());
+    assert!(leases[0].last_node.is_some());
     let dead = broker.list(State::Failed, 5).await.unwrap();
     assert_eq!(
         dead[0].outcome,

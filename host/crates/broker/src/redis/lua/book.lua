@@ -4,7 +4,7 @@
 -- KEYS[1] is `{hive}:n`; all other keys begin with its part before `n` and so lie in the same slot:
 --   t:<id>        record of a task, see `parse`
 --   n             hash of counters: p0..p10 pending by priority, d delayed, b blocked, w those together,
---                 r running; C, F, X ended ever; corrupt put aside since somebody was told
+--                 r running; C, F, X ended ever; corrupt put aside since somebody was told; s batches taken in
 --   <queue>:<lane>:<priority>  list of ids that wait, the next one first; an id whose record is not pending is skipped
 --   ready         sorted set of `<lane>:<priority>` with a list that is not empty, by priority
 --   due           sorted set of delayed ids by when they are due (ms)
@@ -65,7 +65,7 @@ end
 -- A record is `HEAD|FIXED|lane key deps body outcome` (no spaces between the last five). HEAD changes:
 --   state+fence session attempt losses flags ended started due node left outcome-length
 -- or just `P` for a task that never ran and has no flags. FIXED stays:
---   created priority lane-length key-length deps body-length
+--   created batch priority lane-length key-length deps body-length
 -- States: Blocked, Delayed, Pending, Running, Completed, Failed, X cancelled. `due` of a blocked task is its delay.
 local function parse(rec)
   if not rec then return nil end
@@ -83,14 +83,15 @@ local function parse(rec)
     r.ended, r.started, r.due = tonumber(ended), tonumber(started), tonumber(due)
     r.left, r.outlen = tonumber(left), tonumber(outlen)
   end
-  local created, priority, lane, key, deps, body, from = match(rec, '^(%d+) (%d+) (%d+) (%d+) (%d+) (%d+)|()', at)
+  local created, batch, priority, lane, key, deps, body, from =
+    match(rec, '^(%d+) (%d+) (%d+) (%d+) (%d+) (%d+) (%d+)|()', at)
   if not from then return nil end
   local key_at = from + lane
   local deps_at = key_at + key
   local body_at = deps_at + deps * 36
   local stop = body_at + body
   if stop + r.outlen ~= #rec + 1 then return nil end
-  r.created, r.priority = created, priority
+  r.created, r.batch, r.priority = created, tonumber(batch), priority
   r.lane = sub(rec, from, key_at - 1)
   r.key = sub(rec, key_at, deps_at - 1)
   r.rec, r.at, r.stop, r.deps_at, r.deps = rec, at, stop, deps_at, tonumber(deps)
@@ -129,20 +130,64 @@ local function list_of(lane, priority)
   return P .. (tonumber(priority) >= HIGH_FROM and HIGH or BACKGROUND) .. ':' .. lane .. ':' .. priority
 end
 
--- Puts a task into its lane. `where` is LPUSH (before all others) or RPUSH.
-local function pend(id, r, where)
-  r.state, r.session, r.due = 'P', '-', 0
-  call('SET', T .. id, text(r))
-  local list, member = list_of(r.lane, r.priority), r.lane .. ':' .. r.priority
-  local length = redis.pcall(where, list, id)
+local function push(how, list, member, priority, ids)
+  local length = redis.pcall(how, list, unpack(ids))
   if type(length) == 'table' then
     fit(list, 'list')
-    length = call(where, list, id)
+    length = call(how, list, unpack(ids))
   end
-  call('ZADD', P .. 'ready', r.priority, member)
-  if length == 1 then wake(member) end
+  call('ZADD', P .. 'ready', priority, member)
+  if length == #ids then wake(member) end
+end
+
+-- Puts a task into its lane, last.
+local function pend(id, r)
+  r.state, r.session, r.due = 'P', '-', 0
+  call('SET', T .. id, text(r))
+  push('RPUSH', list_of(r.lane, r.priority), r.lane .. ':' .. r.priority, r.priority, { id })
   count('p' .. r.priority, 1)
   count('w', 1)
+end
+
+-- Tasks that go back before all that never ran, by list; `queue_fronts` puts them there in the order in which they
+-- were taken in, also among those that came back before them.
+local fronts = {}
+local function pend_first(id, r)
+  r.state, r.session, r.due = 'P', '-', 0
+  call('SET', T .. id, text(r))
+  local member = r.lane .. ':' .. r.priority
+  local front = fronts[member] or { list = list_of(r.lane, r.priority), priority = r.priority }
+  front[#front + 1] = { id, r.batch }
+  fronts[member] = front
+  count('p' .. r.priority, 1)
+  count('w', 1)
+end
+
+local function before(a, b)
+  if a[2] ~= b[2] then return a[2] < b[2] end
+  return a[1] < b[1]
+end
+
+-- most that came back earlier among which others are sorted
+local RETURNED = 1000
+
+local function queue_fronts()
+  for member, front in pairs(fronts) do
+    table.sort(front, before)
+    local last = front[#front]
+    for _ = 1, RETURNED do
+      local id = redis.pcall('LINDEX', front.list, 0)
+      local r = type(id) == 'string' and parse(call('MGET', T .. id)[1])
+      if not r or r.state ~= 'P' or r.fence == 0 or not before({ id, r.batch }, last) then break end
+      front[#front + 1] = { id, r.batch }
+      call('LPOP', front.list)
+    end
+    table.sort(front, before)
+    local ids = {}
+    for i = #front, 1, -1 do ids[#ids + 1] = front[i][1] end
+    push('LPUSH', front.list, member, front.priority, ids)
+  end
+  fronts = {}
 end
 
 local function delay(id, r, ms)
@@ -225,7 +270,7 @@ local function settle()
           else
             unwait(r)
             call('ZREM', P .. 'blocked', child)
-            if r.due > 0 then delay(child, r, r.due) else pend(child, r, 'RPUSH') end
+            if r.due > 0 then delay(child, r, r.due) else pend(child, r) end
           end
         else
           unwait(r)
@@ -265,7 +310,6 @@ local function give_back(key, session, most, returned)
     ids[#ids + 1] = entries[i]
     notes[entries[i]] = entries[i + 1]
   end
-  table.sort(ids, function(a, b) return a > b end)
   local back, cancelled = {}, {}
   for _, id in ipairs(ids) do
     local r = read(id)
@@ -279,11 +323,12 @@ local function give_back(key, session, most, returned)
         cancelled[#cancelled + 1] = id
       else
         if returned then r.attempt = r.attempt - 1 end
-        pend(id, r, 'LPUSH')
+        pend_first(id, r)
         back[#back + 1] = id
       end
     end
   end
   if #ids > 0 then call('HDEL', key, unpack(ids)) end
+  queue_fronts()
   return back, cancelled
 end

@@ -29,10 +29,10 @@ local function close(id, rec, fence, kind, node, started, wait, lost, outcome)
   end
   if kind == 'b' then
     r.attempt = r.attempt - 1
-    pend(id, r, 'LPUSH')
+    pend_first(id, r)
   elseif kind == 'r' then
     r.losses, r.outcome = r.losses + lost, outcome
-    if wait > 0 then delay(id, r, wait) else pend(id, r, 'LPUSH') end
+    if wait > 0 then delay(id, r, wait) else pend_first(id, r) end
   else
     finish(id, r, kind, outcome)
   end
@@ -84,6 +84,7 @@ end
 for start = 1, #over, STEP do
   call('HDEL', run, unpack(over, start, math.min(start + STEP - 1, #over)))
 end
+queue_fronts()
 local moved, more = {}, 0
 if #parents > 0 then moved, more = settle() end
 flush()

@@ -32,7 +32,7 @@ if r.left > 0 then
   count('b', 1)
   count('w', 1)
 else
-  pend(id, r, 'RPUSH')
+  pend(id, r)
 end
 flush()
 say(origin)

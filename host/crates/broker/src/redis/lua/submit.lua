@@ -84,9 +84,15 @@ if plain > 0 then
   fit(KEYS[1], 'hash')
   fit(P .. 'ready', 'zset')
 end
+local batch = redis.pcall('HINCRBY', KEYS[1], 's', 1)
+if type(batch) == 'table' then
+  call('HSET', KEYS[1], 's', 1)
+  batch = 1
+end
+local since = now .. ' ' .. batch
 local from = first
 for _, lane in ipairs(lanes) do
-  local member, list, priority, head, n = lane[1], lane[2], lane[3], lane[4] .. now, lane[5]
+  local member, list, priority, head, n = lane[1], lane[2], lane[3], lane[4] .. since, lane[5]
   local length, added = redis.pcall('LLEN', list), 0
   if type(length) == 'table' then
     fit(list, 'list')
@@ -122,9 +128,9 @@ for _, lane in ipairs(lanes) do
 end
 
 for _, o in ipairs(new) do
-  local parts = { now, o.priority, #o.lane, #o.key, #o.deps, #o.body }
+  local parts = { since, o.priority, #o.lane, #o.key, #o.deps, #o.body }
   local r = { state = 'P', fence = 0, session = '-', attempt = 0, losses = 0, flags = o.flags, ended = 0, started = 0,
-    due = 0, node = '-', left = 0, outlen = 0, created = now, priority = o.priority, lane = o.lane, key = o.key, at = 1 }
+    due = 0, node = '-', left = 0, outlen = 0, created = now, batch = batch, priority = o.priority, lane = o.lane, key = o.key, at = 1 }
   r.rec = table.concat(parts, ' ') .. '|' .. o.lane .. o.key .. table.concat(o.deps) .. o.body
   r.stop = #r.rec + 1
   if o.key ~= '' then call('SET', P .. 'k:' .. o.key, o.id .. ' ' .. o.print) end
@@ -156,7 +162,7 @@ for _, o in ipairs(new) do
   elseif o.delay > 0 then
     delay(o.id, r, o.delay)
   else
-    pend(o.id, r, 'RPUSH')
+    pend(o.id, r)
   end
 end
 

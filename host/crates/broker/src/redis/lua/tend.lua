@@ -50,7 +50,7 @@ for _, id in ipairs(due) do
   local r, rec = read(id)
   if r and r.state == 'D' then
     unwait(r)
-    pend(id, r, 'RPUSH')
+    pend(id, r)
     promoted = promoted + 1
   elseif not r then
     -- a record that is gone or cannot be read was counted as delayed
