@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use serde_json::value::RawValue;
-use venom_foreman::{CallReport, Event, Foreman, LinkId, Moment, Settings, Target};
-use venom_protocol::{Capabilities, ExecuteSkill, NodeId, RequestId, Requirements, Timestamp};
+use venom_foreman::{CallReport, Event, Foreman, LinkId, Moment, Settings, Target, TaskOrder};
+use venom_protocol::{
+    Backoff, Capabilities, ExecuteSkill, Lane, NodeId, Placement, Priority, RequestId, Requirements, TaskId, Timestamp,
+};
 
 fn frames(criterion: &mut Criterion) {
     let call = ExecuteSkill {
@@ -29,13 +31,15 @@ fn frames(criterion: &mut Criterion) {
     });
 }
 
+/// Nodes with eight credits each; every tenth has the tag `lab`, and each has one of 200 skills beside `EchoSkill`.
 fn hive_of(nodes: u64) -> (Foreman, NodeId) {
     let mut foreman = Foreman::new(Settings::default());
     let mut last = NodeId::random();
     for link in 0..nodes {
         last = NodeId::random();
         let capabilities = Capabilities {
-            skills: vec!["EchoSkill".to_owned()],
+            skills: vec!["EchoSkill".to_owned(), format!("Skill{}", link % 200)],
+            tags: (link % 10 == 0).then(|| "lab".to_owned()).into_iter().collect(),
             ..Capabilities::default()
         };
         let connected = Event::NodeConnected {
@@ -85,5 +89,91 @@ fn foreman(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(pure, frames, foreman);
+/// One scheduling decision: what to claim, where the first of it goes, and its end.
+fn decide(foreman: &mut Foreman, ready: &[(Lane, Priority)], batch: usize) {
+    let plan = foreman.plan(ready, batch);
+    let Some(want) = plan.wants.into_iter().next() else {
+        return;
+    };
+    let request_id = RequestId::random();
+    let order = TaskOrder {
+        request_id,
+        task_id: TaskId(request_id.0),
+        fence: 1,
+        attempt: 1,
+        losses: 0,
+        max_retries: 3,
+        lane: want.lane,
+        priority: want.priority,
+        placement: Placement::default(),
+        backoff: Backoff::default(),
+        timeout: Duration::from_secs(30),
+        avoid: None,
+    };
+    let actions = foreman.step(Moment(Duration::ZERO), Event::TaskLeased(Box::new(order)));
+    if let Some(venom_foreman::Action::SendCall { link, .. }) = actions.first() {
+        let finished = Event::CallFinished {
+            link: *link,
+            request_id,
+            report: CallReport::success(),
+        };
+        foreman.step(Moment(Duration::ZERO), finished);
+    }
+}
+
+/// Leaves room on every hundredth node only.
+fn fill(foreman: &mut Foreman, nodes: u64) {
+    for link in (0..nodes).filter(|link| link % 100 != 0) {
+        let full = Event::Heartbeat {
+            link: LinkId(link),
+            cpu: 0.9,
+            memory: 0.5,
+            active_tasks: 8,
+            credits: Some(0),
+        };
+        foreman.step(Moment(Duration::ZERO), full);
+    }
+}
+
+fn scheduling(criterion: &mut Criterion) {
+    const NODES: u64 = 10_000;
+    let lane = |skill: &str, tags: &[&str]| {
+        let tags = tags.iter().map(|tag| (*tag).to_owned()).collect();
+        Lane::of(
+            skill,
+            &Requirements {
+                tags,
+                ..Requirements::default()
+            },
+            None,
+        )
+    };
+    let one = |lane| vec![(lane, Priority::BACKGROUND)];
+    let many = (0..200).map(|skill| {
+        let priority = if skill % 2 == 0 {
+            Priority::HIGH
+        } else {
+            Priority::BACKGROUND
+        };
+        (lane(&format!("Skill{skill}"), &[]), priority)
+    });
+    let cases = [
+        ("a plain lane", one(lane("EchoSkill", &[]))),
+        ("a lane with a tag", one(lane("EchoSkill", &["lab"]))),
+        ("200 lanes", many.collect()),
+    ];
+    for (name, ready) in cases {
+        let (mut idle, _) = hive_of(NODES);
+        let (mut busy, _) = hive_of(NODES);
+        fill(&mut busy, NODES);
+        for (state, foreman) in [("idle", &mut idle), ("busy", &mut busy)] {
+            for batch in [1, 256] {
+                let name = format!("plan {batch} and place one, {name}, {NODES} {state} nodes");
+                criterion.bench_function(&name, |bencher| bencher.iter(|| decide(foreman, &ready, batch)));
+            }
+        }
+    }
+}
+
+criterion_group!(pure, frames, foreman, scheduling);
 criterion_main!(pure);

@@ -9,3 +9,9 @@ mod hive;
 #[cfg(test)]
 #[path = "rules/links.rs"]
 mod links;
+#[cfg(test)]
+#[path = "rules/plans.rs"]
+mod plans;
+#[cfg(test)]
+#[path = "rules/tasks.rs"]
+mod tasks;

@@ -114,19 +114,19 @@ impl Block {
         let made_one = before.is_some_and(|node| {
             Some(node.rank) == self.lowest
                 || node.chosen <= self.earliest
-                || u64::from(node.rank.in_flight) <= self.fewest
+                || u64::from(node.rank.in_flight()) <= self.fewest
         });
         let Some(lowest) = self.lowest.filter(|_| !made_one) else {
             let open = || bits(self.open).filter_map(|offset| *self.standings.get(offset)?);
             self.lowest = open().map(|node| node.rank).min();
             self.earliest = open().map(|node| node.chosen).min().unwrap_or(0);
-            self.fewest = open().map(|node| u64::from(node.rank.in_flight)).min().unwrap_or(0);
+            self.fewest = open().map(|node| u64::from(node.rank.in_flight())).min().unwrap_or(0);
             return;
         };
         if let Some(node) = after {
             self.lowest = Some(lowest.min(node.rank));
             self.earliest = self.earliest.min(node.chosen);
-            self.fewest = self.fewest.min(u64::from(node.rank.in_flight));
+            self.fewest = self.fewest.min(u64::from(node.rank.in_flight()));
         }
     }
 
@@ -154,7 +154,7 @@ impl Block {
             let first = match order {
                 Order::Load => 0,
                 Order::Turn => node.chosen,
-                Order::Spread => u64::from(node.rank.in_flight),
+                Order::Spread => u64::from(node.rank.in_flight()),
             };
             Some(((first, node.rank), offset))
         };

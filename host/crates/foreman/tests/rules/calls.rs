@@ -238,3 +238,35 @@ fn figures_that_are_none_do_no_harm() {
     assert_eq!((cpu(1), cpu(2)), (0.0, 1.0));
     assert_eq!(hive.best(1, Requirements::default()), node(1));
 }
+
+#[test]
+fn excluded_tags_are_no_go_and_are_named_in_refusals() {
+    let mut hive = Hive::new();
+    hive.connect(&Spore {
+        tags: &["slow"],
+        ..SPORE
+    });
+    let not_slow = || Requirements {
+        exclude_tags: vec!["old".to_owned(), "slow".to_owned()],
+        ..Requirements::default()
+    };
+    assert_eq!(
+        hive.refused(Target::Best(not_slow()), "EchoSkill").to_string(),
+        "1 node online has skill `EchoSkill`, but every one with all that is required has tag `slow`, which is excluded"
+    );
+    let this = Requirements {
+        node_id: Some(node(1)),
+        ..not_slow()
+    };
+    let none_fits = hive.refused(Target::Best(this), "EchoSkill").to_string();
+    assert!(
+        none_fits.ends_with("has the skill but also tag `slow`, which is excluded"),
+        "{none_fits}"
+    );
+    hive.connect(&Spore {
+        link: 2,
+        id: 2,
+        ..SPORE
+    });
+    assert_eq!(hive.best(1, not_slow()), node(2));
+}
