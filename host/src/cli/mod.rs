@@ -18,7 +18,7 @@ pub(crate) use call::{ExecArgs, NexusClientArgs, RunArgs, SandboxArgs};
 pub(crate) use key::{KeyCommand, NewKeyArgs, ShowKeyArgs};
 pub(crate) use map::MapArgs;
 pub(crate) use nodes::{DrainArgs, ListNodesArgs, NodesCommand, ShowNodeArgs};
-pub(crate) use serve::{NexusArgs, SporeArgs};
+pub(crate) use serve::{DurabilityArg, HiveArgs, NexusArgs, SporeArgs};
 pub(crate) use skill::{BuildArgs, InspectSkillArgs, Language, ListSkillsArgs, NewSkillArgs, SkillCommand};
 pub(crate) use task::{
     CancelTasksArgs, GetTaskArgs, GroupArgs, ListTasksArgs, NodeNeedsArgs, QueuesArgs, RequeueTasksArgs, StrategyArg,

@@ -4,14 +4,15 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use bytesize::ByteSize;
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use crate::settings::{Seconds, Switch};
 
 /// `venom-host nexus`.
 #[derive(Debug, Default, Args)]
 #[command(
-    after_help = "Examples:\n  venom-host nexus --dev\n  venom-host nexus --bind 0.0.0.0 --tls-cert cert.pem --tls-key key.pem\n\n\
+    after_help = "Examples:\n  venom-host nexus --dev\n  venom-host nexus --bind 0.0.0.0 --tls-cert cert.pem --tls-key key.pem\n  \
+                  venom-host nexus --redis-url redis://hive:PASSWORD@redis.example:6379/0\n\n\
                   Prints `nexus ready URL` on stdout once it listens. SIGTERM drains, a second one quits."
 )]
 pub(crate) struct NexusArgs {
@@ -72,6 +73,33 @@ pub(crate) struct NexusArgs {
     /// Log of security events [env: NEXUS_AUDIT_LOG] [default: {data dir}/audit.jsonl]
     #[arg(long, value_name = "FILE")]
     pub audit_log: Option<PathBuf>,
+    /// Where tasks are kept.
+    #[command(flatten)]
+    pub hive: HiveArgs,
+}
+
+/// Where a nexus keeps tasks.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct HiveArgs {
+    /// Redis that keeps the tasks, for several nexuses [env: REDIS_URL] [default: {data dir}/hive.db keeps them]
+    #[arg(long, value_name = "URL")]
+    pub redis_url: Option<String>,
+    /// Keep no tasks: skills are only called at once [env: ENABLE_HIVE=false]
+    #[arg(long, conflicts_with_all = ["redis_url", "hive_durability"])]
+    pub no_hive: bool,
+    /// What tasks in hive.db survive: the end of the process, or power cuts too [env: HIVE_DURABILITY] [default: process]
+    #[arg(long, value_name = "process|power", hide_possible_values = true)]
+    pub hive_durability: Option<DurabilityArg>,
+}
+
+/// What tasks survive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum DurabilityArg {
+    /// The end of the process, however it comes.
+    Process,
+    /// Power cuts too; each commit waits for the disk.
+    Power,
 }
 
 /// `venom-host spore`.
@@ -120,4 +148,7 @@ pub(crate) struct SporeArgs {
     /// Who may publish skills [env: VENOM_TRUST] [default: {data dir}/trust.toml]
     #[arg(long, value_name = "FILE")]
     pub trust: Option<PathBuf>,
+    /// Redis whose broadcasts the spore hears itself, beside its nexus [env: REDIS_URL]
+    #[arg(long, value_name = "URL")]
+    pub redis_url: Option<String>,
 }

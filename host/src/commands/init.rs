@@ -245,7 +245,7 @@ mod tests {
             format!("{nexus:#?}\n{spore:#?}\n{client:#?}")
         };
         // These have no default that could stand in a file.
-        let examples = ["tls_", "name", "tags", "ca_file"];
+        let examples = ["tls_", "name = ", "tags", "ca_file", "url", "username", "password"];
         assert_eq!(merged(uncommented(&examples)), merged(File::default()));
     }
 

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
-use venom_nexus::{Nexus, TlsFiles};
+use venom_nexus::{LocalSkills, Nexus, TlsFiles};
 use venom_runtime::{Backends, SkillSet};
 
 use super::init;
@@ -17,6 +17,7 @@ use crate::sandbox::{self, Documents};
 use crate::settings::{NexusSettings, Secret};
 use crate::signals::Signals;
 
+mod broker;
 pub(crate) mod tokens;
 
 /// What spores show a nexus when both run with `--dev` and nobody said otherwise. No secret: such a nexus is reached
@@ -35,7 +36,11 @@ pub(crate) async fn run(settings: NexusSettings, data: DataDir) -> Result<(), Fa
     tracing::info!(?settings, "settings of this nexus");
     let documents = read_documents(&settings, &data)?;
     let local = documents.is_some().then(SkillSet::empty);
-    let nexus = Nexus::new(for_nexus(&settings, &data)?, local.clone()).or_fail("the nexus cannot start")?;
+    let told = for_nexus(&settings, &data)?;
+    let broker = broker::open(&settings.hive)?;
+    broker::tell(broker.as_ref());
+    let fallback = local.clone().map(|skills| Arc::new(skills) as Arc<dyn LocalSkills>);
+    let nexus = Nexus::with_broker(told, fallback, broker).or_fail("the nexus cannot start")?;
     crate::limits::raise_open_files();
     let signals = Signals::watch()?;
     let (listener, address) = bind(&settings).await?;
@@ -87,6 +92,7 @@ fn for_nexus(settings: &NexusSettings, data: &DataDir) -> Result<venom_nexus::Ne
         rate_limits: settings.rate_limits,
         audit_log: Some(settings.audit_log.clone()),
         drain_timeout: settings.drain_timeout,
+        hive: settings.hive.tasks.clone(),
         ..venom_nexus::NexusSettings::default()
     })
 }
@@ -228,8 +234,18 @@ mod tests {
             ("FOREMAN_MEMORY_WEIGHT", "0.2"),
             ("FOREMAN_TASKS_WEIGHT", "0.7"),
             ("FOREMAN_MAX_TASKS_NORMALIZATION", "5"),
+            ("FOREMAN_FAILURE_WEIGHT", "0.8"),
+            ("FOREMAN_LATENCY_WEIGHT", "0.9"),
         ];
-        let told = told(&flags, &weights, &data);
+        let hive = [
+            ("HIVE_TASK_TIMEOUT", "21"),
+            ("HIVE_MAX_RETRIES", "22"),
+            ("HIVE_ZOMBIE_TASK_TIMEOUT", "23"),
+            ("HIVE_LEASE_TTL", "24"),
+            ("HIVE_POISON_LOSSES", "25"),
+            ("HIVE_LOW_SHARE", "0.26"),
+        ];
+        let told = told(&flags, &[&weights[..], &hive[..]].concat(), &data);
         assert_eq!(told.shared_token.as_ref().unwrap().expose(), "shared");
         assert!(!told.node_role && !told.dev);
         let times = [told.heartbeat_timeout, told.drain_timeout, told.read_timeout];
@@ -251,6 +267,11 @@ mod tests {
             [weights.cpu, weights.memory, weights.tasks, weights.normalization],
             [0.1, 0.2, 0.7, 5.0]
         );
+        assert_eq!([weights.failures, weights.latency], [0.8, 0.9]);
+        let hive = told.hive;
+        let times = [hive.task_timeout, hive.zombie_task_timeout, hive.lease_ttl];
+        assert_eq!(times, [21, 23, 24].map(Duration::from_secs));
+        assert_eq!((hive.max_retries, hive.poison_losses, hive.low_share), (22, 25, 0.26));
         let token = read_token(&data.operator_token()).unwrap().unwrap();
         let expected = venom_nexus::TokenRecord::of("local", Scope::Admin, token.reveal());
         assert_eq!(told.operator_tokens, [expected]);

@@ -72,6 +72,41 @@ pub(crate) const FOREMAN_MEMORY_WEIGHT: &str = "FOREMAN_MEMORY_WEIGHT";
 pub(crate) const FOREMAN_TASKS_WEIGHT: &str = "FOREMAN_TASKS_WEIGHT";
 /// Running calls that count as fully loaded.
 pub(crate) const FOREMAN_MAX_TASKS_NORMALIZATION: &str = "FOREMAN_MAX_TASKS_NORMALIZATION";
+/// Weight of late failures of a node in the load score.
+pub(crate) const FOREMAN_FAILURE_WEIGHT: &str = "FOREMAN_FAILURE_WEIGHT";
+/// Weight of slow answers of a node in the load score.
+pub(crate) const FOREMAN_LATENCY_WEIGHT: &str = "FOREMAN_LATENCY_WEIGHT";
+
+/// Whether the nexus keeps tasks.
+pub(crate) const ENABLE_HIVE: &str = "ENABLE_HIVE";
+/// `process` or `power`.
+pub(crate) const HIVE_DURABILITY: &str = "HIVE_DURABILITY";
+/// Name of the queue of high priorities.
+pub(crate) const HIVE_HIGH_PRIORITY_QUEUE: &str = "HIVE_HIGH_PRIORITY_QUEUE";
+/// Name of the queue of low priorities.
+pub(crate) const HIVE_BACKGROUND_QUEUE: &str = "HIVE_BACKGROUND_QUEUE";
+/// Channel of control broadcasts.
+pub(crate) const HIVE_BROADCAST_CHANNEL: &str = "HIVE_BROADCAST_CHANNEL";
+/// Longest a run takes when its submitter does not say.
+pub(crate) const HIVE_TASK_TIMEOUT: &str = "HIVE_TASK_TIMEOUT";
+/// Runs after the first when the submitter does not say.
+pub(crate) const HIVE_MAX_RETRIES: &str = "HIVE_MAX_RETRIES";
+/// Longest timeout a task may ask for.
+pub(crate) const HIVE_ZOMBIE_TASK_TIMEOUT: &str = "HIVE_ZOMBIE_TASK_TIMEOUT";
+/// Most tasks that may wait.
+pub(crate) const HIVE_MAX_QUEUED: &str = "HIVE_MAX_QUEUED";
+/// How long ended tasks are kept.
+pub(crate) const HIVE_RESULT_TTL: &str = "HIVE_RESULT_TTL";
+/// Silence after which other nexuses take the tasks of one.
+pub(crate) const HIVE_SESSION_TTL: &str = "HIVE_SESSION_TTL";
+/// First part of every key in Redis.
+pub(crate) const HIVE_NAMESPACE: &str = "HIVE_NAMESPACE";
+/// Silence after which a node has lost its tasks.
+pub(crate) const HIVE_LEASE_TTL: &str = "HIVE_LEASE_TTL";
+/// Lost nodes that park a task.
+pub(crate) const HIVE_POISON_LOSSES: &str = "HIVE_POISON_LOSSES";
+/// Share of runs that is kept for lower priorities.
+pub(crate) const HIVE_LOW_SHARE: &str = "HIVE_LOW_SHARE";
 
 /// Name of the node.
 pub(crate) const SPORE_NODE_NAME: &str = "SPORE_NODE_NAME";
@@ -115,6 +150,14 @@ pub(crate) const REDIS_URL: &str = "REDIS_URL";
 pub(crate) const REDIS_HOST: &str = "REDIS_HOST";
 /// Redis port.
 pub(crate) const REDIS_PORT: &str = "REDIS_PORT";
+/// Redis database.
+pub(crate) const REDIS_DB: &str = "REDIS_DB";
+/// User of a Redis whose URL names none.
+pub(crate) const REDIS_USERNAME: &str = "REDIS_USERNAME";
+/// Password of a Redis whose URL has none.
+pub(crate) const REDIS_PASSWORD: &str = "REDIS_PASSWORD";
+/// Certificates that may have signed Redis's.
+pub(crate) const REDIS_CA_FILE: &str = "REDIS_CA_FILE";
 
 /// The environment, read once.
 #[derive(Clone, Default)]

@@ -7,7 +7,7 @@ use bytesize::ByteSize;
 use serde::Deserialize;
 
 use super::{Seconds, Secret, SettingError};
-use crate::cli::LogFormat;
+use crate::cli::{DurabilityArg, LogFormat};
 
 /// The whole file. All keys may be absent.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -23,6 +23,8 @@ pub(crate) struct File {
     pub client: ClientFile,
     /// The sandbox, wherever skills run.
     pub runtime: RuntimeFile,
+    /// Tasks.
+    pub hive: HiveFile,
     /// Redis.
     pub redis: RedisFile,
     /// Trust file of everything that loads bundles.
@@ -69,6 +71,29 @@ pub(crate) struct LoadFile {
     pub memory: Option<f64>,
     pub tasks: Option<f64>,
     pub normalization: Option<f64>,
+    pub failures: Option<f64>,
+    pub latency: Option<f64>,
+}
+
+/// `[hive]`
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct HiveFile {
+    pub enabled: Option<bool>,
+    pub durability: Option<DurabilityArg>,
+    pub high_priority_queue: Option<String>,
+    pub background_queue: Option<String>,
+    pub broadcast_channel: Option<String>,
+    pub task_timeout: Option<Seconds>,
+    pub max_retries: Option<u32>,
+    pub zombie_task_timeout: Option<Seconds>,
+    pub max_queued: Option<u64>,
+    pub result_ttl: Option<Seconds>,
+    pub session_ttl: Option<Seconds>,
+    pub namespace: Option<String>,
+    pub lease_ttl: Option<Seconds>,
+    pub poison_losses: Option<u32>,
+    pub low_share: Option<f64>,
 }
 
 /// `[spore]`
@@ -112,6 +137,9 @@ pub(crate) struct RuntimeFile {
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct RedisFile {
     pub url: Option<Secret>,
+    pub username: Option<String>,
+    pub password: Option<Secret>,
+    pub ca_file: Option<PathBuf>,
 }
 
 /// Whether pages a skill wrote are found by asking the kernel. Quicker, but only safe without swap.
@@ -171,6 +199,7 @@ impl File {
             &mut self.spore.skills,
             &mut self.spore.policy,
             &mut self.client.ca_file,
+            &mut self.redis.ca_file,
         ];
         for path in paths.into_iter().flatten() {
             *path = base.join(&*path);

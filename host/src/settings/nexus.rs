@@ -8,7 +8,7 @@ use bytesize::ByteSize;
 use venom_nexus::{LoadWeights, RateLimits};
 
 use super::sandbox::SandboxNames;
-use super::{SandboxSettings, Secret, SettingError, Sources, env};
+use super::{HiveSettings, SandboxSettings, Secret, SettingError, Sources, env};
 use crate::cli::{NexusArgs, SandboxArgs};
 
 /// The port everything is served on.
@@ -34,6 +34,7 @@ pub(crate) struct NexusSettings {
     pub audit_log: PathBuf,
     pub local_fallback: bool,
     pub sandbox: SandboxSettings,
+    pub hive: HiveSettings,
 }
 
 /// A certificate and its key.
@@ -114,6 +115,7 @@ impl NexusSettings {
                 .pick_switch(args.local_fallback, env::NEXUS_LOCAL_FALLBACK, file.local_fallback)?
                 .unwrap_or(true),
             sandbox: SandboxSettings::merge(sandbox, args.dev, SandboxNames::of_nexus(sources), sources)?,
+            hive: HiveSettings::merge(args.hive, sources)?,
         };
         settings.check()?;
         Ok(settings)
@@ -159,7 +161,8 @@ fn weights(sources: &Sources, built_in: LoadWeights) -> Result<LoadWeights, Sett
         memory: weight(env::FOREMAN_MEMORY_WEIGHT, file.memory, built_in.memory)?,
         tasks: weight(env::FOREMAN_TASKS_WEIGHT, file.tasks, built_in.tasks)?,
         normalization,
-        ..built_in
+        failures: weight(env::FOREMAN_FAILURE_WEIGHT, file.failures, built_in.failures)?,
+        latency: weight(env::FOREMAN_LATENCY_WEIGHT, file.latency, built_in.latency)?,
     })
 }
 

@@ -1,6 +1,7 @@
 //! `doctor`: looks at everything this installation depends on and says what to repair. It changes nothing.
 
 mod files;
+mod hive;
 mod machine;
 mod network;
 
@@ -126,8 +127,8 @@ async fn all(args: &DoctorArgs, sources: &Sources) -> Vec<Check> {
         NexusSettings::merge(Default::default(), sources),
     ) {
         checks.extend(network::check(&client, &own, &data).await);
+        checks.extend(hive::check(&own.hive).await);
     }
-    checks.push(network::redis(sources).await);
     checks
 }
 
