@@ -4,9 +4,11 @@ use std::fs::{File, TryLockError};
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::sync::Arc;
 
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
+use venom_broker::redis::hear_broadcasts;
+use venom_protocol::ControlBroadcast;
 use venom_runtime::{Backends, SkillSet};
-use venom_spore::{Attached, Ready};
+use venom_spore::{Attached, Ready, SporeError};
 
 use super::init;
 use super::nexus::DEVELOPMENT_TOKEN;
@@ -16,6 +18,10 @@ use crate::output;
 use crate::sandbox::{self, Documents};
 use crate::settings::{Secret, SporeSettings};
 use crate::signals::Signals;
+
+/// Broadcasts of Redis that the spore has not dealt with. There are few, and it deals with them at once while it has a
+/// link; without one, what does not fit is dropped.
+const BROADCASTS: usize = 16;
 
 /// The name of this machine, which a node has unless told otherwise.
 pub(crate) fn host_name() -> String {
@@ -38,16 +44,45 @@ pub(crate) async fn run(settings: SporeSettings, data: DataDir) -> Result<(), Fa
     let signals = Signals::watch()?;
     let (backends, port) = venom_spore::link_backends();
     let skills = start_skills(&settings, documents, backends).await?;
-    let attached = Attached { port, broadcasts: None };
+    let (to_spore, broadcasts) = mpsc::channel(BROADCASTS);
+    let attached = Attached {
+        port,
+        broadcasts: settings.redis.is_some().then_some(broadcasts),
+    };
     let (ready, taken) = oneshot::channel();
     let (drain, quit) = (signals.drain.clone(), signals.quit.clone());
     let spore = venom_spore::run(for_spore, skills, attached, ready, drain, quit);
+    tokio::select! {
+        biased;
+        failure = hear(&settings, to_spore) => Err(failure),
+        ended = announced(spore, taken) => ended,
+    }
+}
+
+/// Runs the spore to its end and says when the nexus took it.
+async fn announced(
+    spore: impl Future<Output = Result<(), SporeError>>,
+    taken: oneshot::Receiver<Ready>,
+) -> Result<(), Failure> {
     tokio::pin!(spore);
     tokio::select! {
         ended = &mut spore => return ended.or_fail("the spore stopped"),
         taken = taken => if let Ok(ready) = taken { announce(&ready)? },
     }
     spore.await.or_fail("the spore stopped")
+}
+
+/// Passes on what is broadcast on Redis, for ever. Ends with a Redis setting that cannot be used, found at once.
+async fn hear(settings: &SporeSettings, to_spore: mpsc::Sender<ControlBroadcast>) -> Failure {
+    if let Some(redis) = settings.redis.clone()
+        && let Err(error) = hear_broadcasts(redis, &settings.broadcast_channel, to_spore).await
+    {
+        return Failure::new("this spore cannot listen to Redis")
+            .because(error.to_string())
+            .help("correct --redis-url (or REDIS_URL, [redis] in venom.toml), or leave it out: the nexus sends broadcasts on");
+    }
+    // no Redis, or the spore has ended and is about to say so
+    std::future::pending().await
 }
 
 fn announce(ready: &Ready) -> Result<(), Failure> {
@@ -116,7 +151,10 @@ async fn start_skills(
     documents: Arc<Documents>,
     backends: Backends,
 ) -> Result<SkillSet, Failure> {
-    let denied = resolve(&settings.nexus).await;
+    let mut denied = Vec::new();
+    for nexus in settings.nexus.split(',') {
+        denied.extend(resolve(nexus.trim()).await);
+    }
     let runtime = sandbox::start_runtime(&settings.sandbox, slots(settings.concurrency), denied)?;
     let skills = SkillSet::empty();
     let switched_off = settings.switched_off.clone();

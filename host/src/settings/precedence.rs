@@ -106,8 +106,43 @@ fn nexus() {
         |s| s.weights.memory.to_string() => [] -> "", [FOREMAN_MEMORY_WEIGHT = "3"] -> "3", "[nexus.load]\nmemory = 2.0" -> "2", "0.3";
         |s| s.weights.tasks.to_string() => [] -> "", [FOREMAN_TASKS_WEIGHT = "3"] -> "3", "[nexus.load]\ntasks = 2.0" -> "2", "0.3";
         |s| s.weights.normalization.to_string() => [] -> "", [FOREMAN_MAX_TASKS_NORMALIZATION = "3"] -> "3", "[nexus.load]\nnormalization = 2.0" -> "2", "10";
+        |s| s.weights.failures.to_string() => [] -> "", [FOREMAN_FAILURE_WEIGHT = "3"] -> "3", "[nexus.load]\nfailures = 2.0" -> "2", "0.2";
+        |s| s.weights.latency.to_string() => [] -> "", [FOREMAN_LATENCY_WEIGHT = "3"] -> "3", "[nexus.load]\nlatency = 2.0" -> "2", "0.1";
         |s| s.dev.to_string() => ["--dev"] -> "true", [] -> "", "" -> "", "false";
     }, nexus_of, "nexus");
+}
+
+#[test]
+#[rustfmt::skip]
+fn hive() {
+    check::<NexusSettings>(rows! {
+        |s| kept(s) => ["--redis-url", "redis://c"] -> "redis://c", [REDIS_URL = "redis://b"] -> "redis://b", "[redis]\nurl = \"redis://a\"" -> "redis://a", "/d/hive.db Process";
+        |s| kept(s) => ["--no-hive"] -> "nowhere", [ENABLE_HIVE = "false"] -> "nowhere", "[hive]\nenabled = false" -> "nowhere", "/d/hive.db Process";
+        |s| kept(s) => [] -> "", [ENABLE_HIVE = "true"] -> "/d/hive.db Process", "[hive]\nenabled = false" -> "nowhere", "/d/hive.db Process";
+        |s| kept(s) => ["--redis-url", "redis://c"] -> "redis://c", [ENABLE_HIVE = "true", REDIS_HOST = "b", REDIS_PORT = "7", REDIS_DB = "1"] -> "redis://b:7/1", "[redis]\nurl = \"redis://a\"" -> "redis://a", "/d/hive.db Process";
+        |s| kept(s) => ["--hive-durability", "power"] -> "/d/hive.db Power", [HIVE_DURABILITY = "process"] -> "/d/hive.db Process", "[hive]\ndurability = \"power\"" -> "/d/hive.db Power", "/d/hive.db Process";
+        |s| s.hive.broker.max_waiting.to_string() => [] -> "", [HIVE_MAX_QUEUED = "3"] -> "3", "[hive]\nmax_queued = 2" -> "2", "2000000";
+        |s| format!("{:?}", s.hive.broker.result_ttl) => [] -> "", [HIVE_RESULT_TTL = "3h"] -> "10800s", "[hive]\nresult_ttl = 2" -> "2s", "86400s";
+        |s| format!("{:?}", s.hive.broker.session_ttl) => [] -> "", [HIVE_SESSION_TTL = "3"] -> "3s", "[hive]\nsession_ttl = 2" -> "2s", "5s";
+        |s| s.hive.broker.namespace.clone() => [] -> "", [HIVE_NAMESPACE = "b"] -> "b", "[hive]\nnamespace = \"a\"" -> "a", "venom";
+        |s| s.hive.broker.high_queue.clone() => [] -> "", [HIVE_HIGH_PRIORITY_QUEUE = "b"] -> "b", "[hive]\nhigh_priority_queue = \"a\"" -> "a", "venom:tasks:high";
+        |s| s.hive.broker.background_queue.clone() => [] -> "", [HIVE_BACKGROUND_QUEUE = "b"] -> "b", "[hive]\nbackground_queue = \"a\"" -> "a", "venom:tasks:background";
+        |s| s.hive.broker.broadcast_channel.clone() => [] -> "", [HIVE_BROADCAST_CHANNEL = "b"] -> "b", "[hive]\nbroadcast_channel = \"a\"" -> "a", "venom:broadcast";
+        |s| format!("{:?}", s.hive.tasks.task_timeout) => [] -> "", [HIVE_TASK_TIMEOUT = "3"] -> "3s", "[hive]\ntask_timeout = 2" -> "2s", "300s";
+        |s| s.hive.tasks.max_retries.to_string() => [] -> "", [HIVE_MAX_RETRIES = "0"] -> "0", "[hive]\nmax_retries = 2" -> "2", "3";
+        |s| format!("{:?}", s.hive.tasks.zombie_task_timeout) => [] -> "", [HIVE_ZOMBIE_TASK_TIMEOUT = "400"] -> "400s", "[hive]\nzombie_task_timeout = \"30m\"" -> "1800s", "600s";
+        |s| format!("{:?}", s.hive.tasks.lease_ttl) => [] -> "", [HIVE_LEASE_TTL = "3"] -> "3s", "[hive]\nlease_ttl = 2" -> "2s", "4s";
+        |s| s.hive.tasks.poison_losses.to_string() => [] -> "", [HIVE_POISON_LOSSES = "3"] -> "3", "[hive]\npoison_losses = 2" -> "2", "5";
+        |s| s.hive.tasks.low_share.to_string() => [] -> "", [HIVE_LOW_SHARE = "0"] -> "0", "[hive]\nlow_share = 0.5" -> "0.5", "0.1";
+    }, nexus_of, "nexus");
+}
+
+fn kept(settings: &NexusSettings) -> String {
+    match &settings.hive.kept {
+        Kept::Nowhere => "nowhere".to_owned(),
+        Kept::File { path, durability } => format!("{} {durability:?}", path.display()),
+        Kept::Redis(redis) => redis.url.clone(),
+    }
 }
 
 #[test]
@@ -132,6 +167,9 @@ fn spore() {
         |s| s.sandbox.trust.display().to_string() => ["--trust", "C"] -> "C", [TRUST = "B"] -> "B", "trust = \"A\"" -> "/d/A", "/d/trust.toml";
         |s| s.sandbox.max_memory.0.to_string() => [] -> "", [RUNTIME_MAX_MEMORY = "3KiB"] -> "3072", "[runtime]\nmax_memory = \"2 KiB\"" -> "2048", "1073741824";
         |s| format!("{:?}", s.sandbox.dirty_page_scan) => [] -> "", [RUNTIME_DIRTY_PAGE_SCAN = "on"] -> "On", "[runtime]\ndirty_page_scan = \"auto\"" -> "Auto", "Off";
+        |s| s.redis.as_ref().map_or("-", |redis| &redis.url).to_owned() => ["--redis-url", "redis://c"] -> "redis://c", [REDIS_URL = "redis://b"] -> "redis://b", "[redis]\nurl = \"redis://a\"" -> "redis://a", "-";
+        |s| s.redis.as_ref().map_or("-", |redis| &redis.url).to_owned() => ["--redis-url", "redis://c"] -> "redis://c", [ENABLE_HIVE = "false", REDIS_URL = "redis://b"] -> "-", "[redis]\nurl = \"redis://a\"" -> "redis://a", "-";
+        |s| s.broadcast_channel.clone() => [] -> "", [HIVE_BROADCAST_CHANNEL = "b"] -> "b", "[hive]\nbroadcast_channel = \"a\"" -> "a", "venom:broadcast";
         |s| s.switched_off.join("|") => [] -> "", [SPORE_ENABLE_SHELL = "true"] -> "", "[spore]\nshell = false" -> "ShellSkill", "";
         |s| s.switched_off.join("|") => [] -> "", [SPORE_ENABLE_FILE = "0"] -> "FileSkill", "[spore]\nfile = true" -> "", "";
     }, spore_of, "spore");
@@ -215,6 +253,16 @@ fn impossible_values_are_refused_with_what_to_do() {
             refused("nexus", &[], &[], "[nexus.load]\nnormalization = 0.0"),
         ),
         ("NEXUS_PORT", refused("nexus", &[], &[("NEXUS_PORT", "http")], "")),
+        ("zombie", refused("nexus", &[], &[("HIVE_TASK_TIMEOUT", "601")], "")),
+        ("HIVE_SESSION_TTL", refused("nexus", &[], &[("HIVE_SESSION_TTL", "100ms")], "")),
+        ("HIVE_LEASE_TTL", refused("nexus", &[], &[], "[hive]\nlease_ttl = 0.5")),
+        ("HIVE_MAX_QUEUED", refused("nexus", &[], &[("HIVE_MAX_QUEUED", "0")], "")),
+        ("HIVE_POISON_LOSSES", refused("nexus", &[], &[("HIVE_POISON_LOSSES", "0")], "")),
+        ("HIVE_LOW_SHARE", refused("nexus", &[], &[("HIVE_LOW_SHARE", "1.5")], "")),
+        ("HIVE_NAMESPACE", refused("nexus", &[], &[("HIVE_NAMESPACE", "a{b}")], "")),
+        ("both queues", refused("nexus", &[], &[("HIVE_HIGH_PRIORITY_QUEUE", "venom:tasks:background")], "")),
+        ("neither process", refused("nexus", &[], &[("HIVE_DURABILITY", "always")], "")),
+        ("ENABLE_HIVE", refused("nexus", &[], &[("ENABLE_HIVE", "perhaps")], "")),
     ] {
         assert!(found.contains(text), "{text}: {found}");
     }

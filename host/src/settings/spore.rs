@@ -4,11 +4,12 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use venom_broker::redis::RedisSettings;
 use venom_spore::{DEFAULT_CONCURRENCY, DEFAULT_QUEUE};
 
 use super::client::DEFAULT_NEXUS;
 use super::sandbox::SandboxNames;
-use super::{SandboxSettings, Seconds, Secret, SettingError, Sources, env};
+use super::{SandboxSettings, Seconds, Secret, SettingError, Sources, env, redis};
 use crate::cli::{SandboxArgs, SporeArgs};
 
 const DEFAULT_HEARTBEAT: Duration = Duration::from_secs(30);
@@ -31,6 +32,10 @@ pub(crate) struct SporeSettings {
     /// Skills that are not offered, whatever lies in the skills directory.
     pub switched_off: Vec<&'static str>,
     pub sandbox: SandboxSettings,
+    /// Redis whose broadcasts it hears; none: it hears those that its nexus sends on.
+    pub redis: Option<RedisSettings>,
+    /// Channel of those broadcasts.
+    pub broadcast_channel: String,
 }
 
 impl SporeSettings {
@@ -74,6 +79,14 @@ impl SporeSettings {
             ca_file: sources.pick(args.ca_file, env::SPORE_CA_FILE, file.ca_file.clone())?,
             switched_off: switched_off(sources)?,
             sandbox: SandboxSettings::merge(sandbox, args.dev, SandboxNames::of_spore(sources), sources)?,
+            redis: own_redis(args.redis_url.as_deref(), sources)?,
+            broadcast_channel: sources
+                .pick(
+                    None,
+                    env::HIVE_BROADCAST_CHANNEL,
+                    sources.file.hive.broadcast_channel.clone(),
+                )?
+                .unwrap_or_else(|| venom_broker::Settings::default().broadcast_channel),
         };
         settings.check()?;
         Ok(settings)
@@ -85,7 +98,7 @@ impl SporeSettings {
                 "a concurrency of 0 would run no call; give 1 or more".to_owned(),
             ));
         }
-        if self.dev && !is_loopback(&self.nexus) {
+        if self.dev && !self.nexus.split(',').all(|nexus| is_loopback(nexus.trim())) {
             return Err(SettingError::Impossible(format!(
                 "--dev lets whoever asks run commands and use files here, so it works for a nexus on loopback only, \
                  not for {}; leave --dev out and write a policy.toml, or use http://127.0.0.1:PORT",
@@ -113,6 +126,15 @@ fn nexus(flag: Option<String>, sources: &Sources) -> Result<String, SettingError
         .nexus
         .clone()
         .unwrap_or_else(|| DEFAULT_NEXUS.to_owned()))
+}
+
+/// A flag means it; otherwise `ENABLE_HIVE=false` keeps a spore away from the Redis of its environment.
+fn own_redis(flag: Option<&str>, sources: &Sources) -> Result<Option<RedisSettings>, SettingError> {
+    let is_on = sources.pick_switch(None, env::ENABLE_HIVE, sources.file.hive.enabled)?;
+    if flag.is_none() && is_on == Some(false) {
+        return Ok(None);
+    }
+    redis(flag, sources)
 }
 
 fn tags(flags: Vec<String>, sources: &Sources) -> Vec<String> {
