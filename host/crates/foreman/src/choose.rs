@@ -71,7 +71,7 @@ impl Foreman {
         }
         let having_skill = self.having(&[Label::Skill(skill)], &[]).len();
         if having_skill == 0 {
-            let known = self.index.skills().take(Rejection::KNOWN_SKILLS_LISTED);
+            let known = self.index.skills().into_iter().take(Rejection::KNOWN_SKILLS_LISTED);
             return Rejection::UnknownSkill {
                 known: known.cloned().collect(),
             };
@@ -196,7 +196,7 @@ impl Foreman {
             && named.is_none_or(|named| self.record(place).is_some_and(|node| node.node_id == named))
     }
 
-    fn room_at(&self, place: Place) -> u32 {
+    fn room_at(&self, place: Place) -> u16 {
         self.index.standing(place).map_or(0, |node| node.room)
     }
 }

@@ -213,12 +213,13 @@ impl NodeRecord {
     }
 
     /// Tasks it takes now.
-    pub(crate) fn room(&self, settings: &Settings) -> u32 {
+    pub(crate) fn room(&self, settings: &Settings) -> u16 {
         if !self.is_willing() || self.silence.gave_up || self.paused_until.is_some() {
             return 0;
         }
         let left = settings.max_in_flight_per_node.saturating_sub(self.in_hand());
-        self.slots(settings.tasks_without_credits).min(left)
+        let room = self.slots(settings.tasks_without_credits).min(left);
+        u16::try_from(room).unwrap_or(u16::MAX)
     }
 
     /// What the index is told.

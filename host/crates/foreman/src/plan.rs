@@ -9,7 +9,7 @@ use crate::index::Union;
 
 /// Wants of one plan at most, beside those set aside for lower priorities. What does not fit comes with the next plan, as
 /// lanes take turns.
-const MOST_WANTS: usize = 256;
+const MOST_WANTS: usize = 128;
 const LEVELS: usize = 11;
 
 /// What to claim.
@@ -91,11 +91,11 @@ impl Foreman {
         let mut candidates = Vec::with_capacity(ready.len());
         for (lane, priority) in ready {
             let known = self.lanes.look(lane);
-            if let Some(needs) = &known.needs {
+            if let Some(needs) = known.needs {
                 candidates.push(Candidate {
                     lane,
                     priority: *priority,
-                    needs: Arc::clone(needs),
+                    needs,
                     served: known.served,
                 });
             }

@@ -24,11 +24,6 @@ impl Rank {
             node_id,
         }
     }
-
-    /// Calls in flight.
-    pub(super) const fn in_flight(&self) -> u32 {
-        self.in_flight
-    }
 }
 
 /// What the index knows of an online node, beside its labels.
@@ -42,7 +37,7 @@ pub(crate) struct Standing {
     /// It takes a call now.
     pub(crate) open: bool,
     /// Tasks it takes now. None, unless it is open.
-    pub(crate) room: u32,
+    pub(crate) room: u16,
 }
 
 /// What comes first among nodes that fit.
@@ -54,6 +49,10 @@ pub(crate) enum Order {
     Turn,
     /// The fewest calls in flight, then by rank.
     Spread,
+}
+
+impl Order {
+    const ALL: [Self; 3] = [Self::Load, Self::Turn, Self::Spread];
 }
 
 /// Which nodes come into question.
@@ -68,65 +67,49 @@ pub(crate) enum Among {
 /// What nodes are compared by: first what the order says, then the rank.
 pub(super) type Key = (u64, Rank);
 
+/// What a block knows of its places: small, and side by side with that of the other blocks, as searches look at all.
 #[derive(Debug)]
-pub(super) struct Block {
-    pub(super) standings: [Option<Standing>; BLOCK],
+pub(super) struct Head {
     pub(super) willing: u64,
     pub(super) open: u64,
     pub(super) roomy: u64,
-    /// Lowest rank of the open ones.
-    pub(super) lowest: Option<Rank>,
-    /// Of the open ones, the earliest choice; too early rather than too late.
-    earliest: u64,
-    /// Of the open ones, the fewest calls in flight; too few rather than too many.
-    fewest: u64,
+    /// Lowest keys of the open ones, by [`Order`].
+    lowest: [Option<Key>; Order::ALL.len()],
 }
 
-impl Block {
+/// Tasks that each place takes.
+pub(super) type Rooms = [u16; BLOCK];
+
+/// How each place stands.
+#[derive(Debug)]
+pub(super) struct Standings([Option<Standing>; BLOCK]);
+
+impl Head {
     pub(super) const EMPTY: Self = Self {
-        standings: [None; BLOCK],
         willing: 0,
         open: 0,
         roomy: 0,
-        lowest: None,
-        earliest: 0,
-        fewest: 0,
+        lowest: [None; Order::ALL.len()],
     };
 
-    /// Sets one place; gives the room it had before.
-    pub(super) fn set(&mut self, offset: usize, standing: Option<Standing>) -> u32 {
-        let Some(slot) = self.standings.get_mut(offset) else {
-            return 0;
-        };
-        let before = std::mem::replace(slot, standing);
+    /// One place changed.
+    pub(super) fn set(&mut self, offset: usize, before: Option<Standing>, all: &Standings) {
+        let after = all.get(offset).copied();
         let bit = 1 << offset;
         let mark = |set: &mut u64, on: bool| *set = if on { *set | bit } else { *set & !bit };
-        mark(&mut self.willing, standing.is_some_and(|node| node.willing));
-        mark(&mut self.open, standing.is_some_and(|node| node.open));
-        mark(&mut self.roomy, standing.is_some_and(|node| node.open && node.room > 0));
-        self.bound(before.filter(|node| node.open), standing.filter(|node| node.open));
-        before.map_or(0, |node| node.room)
-    }
-
-    /// Brings the bounds up to date: at once when the new one lies beyond them, by a look at all when the one that made a
-    /// bound is gone, else not at all.
-    fn bound(&mut self, before: Option<Standing>, after: Option<Standing>) {
-        let made_one = before.is_some_and(|node| {
-            Some(node.rank) == self.lowest
-                || node.chosen <= self.earliest
-                || u64::from(node.rank.in_flight()) <= self.fewest
-        });
-        let Some(lowest) = self.lowest.filter(|_| !made_one) else {
-            let open = || bits(self.open).filter_map(|offset| *self.standings.get(offset)?);
-            self.lowest = open().map(|node| node.rank).min();
-            self.earliest = open().map(|node| node.chosen).min().unwrap_or(0);
-            self.fewest = open().map(|node| u64::from(node.rank.in_flight())).min().unwrap_or(0);
-            return;
-        };
-        if let Some(node) = after {
-            self.lowest = Some(lowest.min(node.rank));
-            self.earliest = self.earliest.min(node.chosen);
-            self.fewest = self.fewest.min(u64::from(node.rank.in_flight()));
+        mark(&mut self.willing, after.is_some_and(|node| node.willing));
+        mark(&mut self.open, after.is_some_and(|node| node.open));
+        mark(&mut self.roomy, after.is_some_and(|node| node.open && node.room > 0));
+        let (before, after) = (before.filter(|node| node.open), after.filter(|node| node.open));
+        for (order, lowest) in Order::ALL.into_iter().zip(&mut self.lowest) {
+            let key = after.map(|node| node.key(order));
+            let was_lowest = before.is_some_and(|node| Some(node.key(order)) == *lowest);
+            let is_lowest = key.is_some_and(|key| lowest.is_none_or(|lowest| key <= lowest));
+            if is_lowest {
+                *lowest = key;
+            } else if was_lowest {
+                *lowest = all.lowest_of(self.open, order).map(|(key, _)| key);
+            }
         }
     }
 
@@ -137,40 +120,50 @@ impl Block {
         }
     }
 
-    /// No open place has a lower key than this.
-    pub(super) fn bound_of(&self, order: Order) -> Option<Key> {
+    /// The lowest key of the open places.
+    pub(super) fn lowest(&self, order: Order) -> Option<Key> {
+        *self.lowest.get(order as usize)?
+    }
+}
+
+impl Standing {
+    pub(super) fn key(&self, order: Order) -> Key {
         let first = match order {
             Order::Load => 0,
-            Order::Turn => self.earliest,
-            Order::Spread => self.fewest,
+            Order::Turn => self.chosen,
+            Order::Spread => u64::from(self.rank.in_flight),
         };
-        Some((first, self.lowest?))
+        (first, self.rank)
+    }
+}
+
+impl Standings {
+    pub(super) const EMPTY: Self = Self([None; BLOCK]);
+
+    pub(super) fn get(&self, offset: usize) -> Option<&Standing> {
+        self.0.get(offset)?.as_ref()
+    }
+
+    /// Sets one place and gives what was there.
+    pub(super) fn replace(&mut self, offset: usize, standing: Option<Standing>) -> Option<Standing> {
+        std::mem::replace(self.0.get_mut(offset)?, standing)
     }
 
     /// The lowest key among `places`, and where.
     pub(super) fn lowest_of(&self, places: u64, order: Order) -> Option<(Key, usize)> {
-        let key = |offset: usize| {
-            let node = self.standings.get(offset)?.as_ref()?;
-            let first = match order {
-                Order::Load => 0,
-                Order::Turn => node.chosen,
-                Order::Spread => u64::from(node.rank.in_flight()),
-            };
-            Some(((first, node.rank), offset))
-        };
+        let key = |offset: usize| Some((self.get(offset)?.key(order), offset));
         bits(places).filter_map(key).min()
     }
+}
 
-    /// Tasks that `places` take, together; counting stops at `most`.
-    pub(super) fn room(&self, places: u64, most: u64) -> u64 {
-        let mut room = 0;
-        for offset in bits(places & self.roomy) {
-            let node = self.standings.get(offset).and_then(Option::as_ref);
-            room += node.map_or(0, |node| u64::from(node.room));
-            if room >= most {
-                return most;
-            }
+/// Tasks that `places` take, together; counting stops at `most`.
+pub(super) fn room_in(rooms: &Rooms, places: u64, most: u64) -> u64 {
+    let mut room = 0;
+    for offset in bits(places) {
+        room += rooms.get(offset).copied().map_or(0, u64::from);
+        if room >= most {
+            return most;
         }
-        room
     }
+    room
 }

@@ -74,11 +74,6 @@ impl Blocks {
         }
     }
 
-    pub(super) fn has(&self, block: usize) -> bool {
-        let (word, bit) = split(block);
-        self.0.get(word).is_some_and(|word| word & bit != 0)
-    }
-
     pub(super) fn count(&self) -> usize {
         self.0.iter().map(|word| word.count_ones() as usize).sum()
     }

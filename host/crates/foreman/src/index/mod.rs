@@ -1,7 +1,7 @@
 //! Finds the best node that has a set of skills and tags, among ten thousand, in microseconds.
 //!
-//! Nodes sit in numbered places, 64 to a block. A block keeps the standing of each node, which of them are open for
-//! calls and have room for tasks, and bounds of what is in it. For each skill and tag there is a sparse bit set of
+//! Nodes sit in numbered places, 64 to a block. A block keeps the standing of each node; its head says which of them
+//! are open for calls and have room for tasks, and bounds of what is in it. For each skill and tag there is a sparse bit set of
 //! places. A search walks the blocks of the rarest label asked for, intersects bit sets, and skips every block whose
 //! bound is no better than the best found (branch and bound); a changed standing touches one block only, however many
 //! labels the node has. It knows nothing of links, calls or time.
@@ -12,12 +12,12 @@ mod search;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::fmt;
 
 use venom_protocol::Capabilities;
 
-use block::{BLOCK, Block};
+use block::{BLOCK, Head, Rooms, Standings};
 use members::Blocks;
 
 pub(crate) use block::{Among, Order, Rank, Standing};
@@ -55,13 +55,17 @@ impl fmt::Display for Label<'_> {
 /// The index. Holds online nodes only.
 #[derive(Debug, Default)]
 pub(crate) struct Index {
-    blocks: Vec<Block>,
-    /// Blocks with room for tasks.
-    roomy: Blocks,
+    heads: Vec<Head>,
+    rooms: Vec<Rooms>,
+    standings: Vec<Standings>,
+    /// Places with room for tasks, by block: what is in the heads too, but denser.
+    roomy: Vec<u64>,
+    /// Blocks with such places.
+    roomy_blocks: Blocks,
     /// Tasks that all nodes together take now.
     room: u64,
-    skills: BTreeMap<String, Members>,
-    tags: BTreeMap<String, Members>,
+    skills: HashMap<String, Members>,
+    tags: HashMap<String, Members>,
     gpu: Members,
 }
 
@@ -86,21 +90,31 @@ impl Index {
 
     /// Puts a node in, changes how it stands, or (`None`) takes it out.
     pub(crate) fn set(&mut self, place: Place, standing: Option<Standing>) {
-        let at = place / BLOCK;
-        if self.blocks.len() <= at {
-            self.blocks.resize_with(at + 1, || Block::EMPTY);
+        let (at, offset) = (place / BLOCK, place % BLOCK);
+        if self.heads.len() <= at {
+            self.heads.resize_with(at + 1, || Head::EMPTY);
+            self.rooms.resize(at + 1, [0; BLOCK]);
+            self.roomy.resize(at + 1, 0);
+            self.standings.resize_with(at + 1, || Standings::EMPTY);
         }
-        let Some(block) = self.blocks.get_mut(at) else { return };
-        let before = block.set(place % BLOCK, standing);
-        let after = standing.map_or(0, |node| node.room);
-        self.room = self.room - u64::from(before) + u64::from(after);
-        self.roomy.set(at, block.roomy != 0);
+        let block = self.heads.get_mut(at).zip(self.standings.get_mut(at));
+        let Some((head, standings)) = block else { return };
+        let before = standings.replace(offset, standing);
+        head.set(offset, before, standings);
+        if let Some(roomy) = self.roomy.get_mut(at) {
+            *roomy = head.roomy;
+        }
+        self.roomy_blocks.set(at, head.roomy != 0);
+        let room = standing.map_or(0, |node| node.room);
+        if let Some(known) = self.rooms.get_mut(at).and_then(|rooms| rooms.get_mut(offset)) {
+            self.room = self.room - u64::from(*known) + u64::from(room);
+            *known = room;
+        }
     }
 
     /// How the node at `place` stands.
     pub(crate) fn standing(&self, place: Place) -> Option<&Standing> {
-        let block = self.blocks.get(place / BLOCK)?;
-        block.standings.get(place % BLOCK)?.as_ref()
+        self.standings.get(place / BLOCK)?.get(place % BLOCK)
     }
 
     /// Tasks that all nodes together take now.
@@ -115,8 +129,10 @@ impl Index {
     }
 
     /// Skills some online node has, sorted.
-    pub(crate) fn skills(&self) -> impl Iterator<Item = &String> {
-        self.skills.keys()
+    pub(crate) fn skills(&self) -> Vec<&String> {
+        let mut skills: Vec<&String> = self.skills.keys().collect();
+        skills.sort_unstable();
+        skills
     }
 
     /// Places with the label; none when nobody has it.
@@ -129,11 +145,11 @@ impl Index {
     }
 }
 
-fn entry<'a>(labels: &'a mut BTreeMap<String, Members>, name: &str) -> &'a mut Members {
+fn entry<'a>(labels: &'a mut HashMap<String, Members>, name: &str) -> &'a mut Members {
     labels.entry(name.to_owned()).or_default()
 }
 
-fn forget(labels: &mut BTreeMap<String, Members>, name: &str, place: Place) {
+fn forget(labels: &mut HashMap<String, Members>, name: &str, place: Place) {
     let Some(members) = labels.get_mut(name) else { return };
     members.remove(place);
     if members.is_empty() {

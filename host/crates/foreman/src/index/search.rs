@@ -1,6 +1,6 @@
 //! Searches: the best of those that fit, and how many tasks they take together.
 
-use super::block::{Among, BLOCK, Block, Key, Order};
+use super::block::{Among, BLOCK, Key, Order, Rooms, room_in};
 use super::{Index, Label, Members, Place, bits};
 
 /// What is looked for.
@@ -52,20 +52,20 @@ impl Union {
         self.room >= self.most
     }
 
-    fn add(&mut self, at: usize, places: u64, block: &Block) {
+    fn add(&mut self, at: usize, places: u64, rooms: &Rooms) {
         if self.counted.len() <= at {
             self.counted.resize(at + 1, 0);
         }
         if let Some(counted) = self.counted.get_mut(at) {
-            self.room += block.room(places & !*counted, self.most);
+            self.room += room_in(rooms, places & !*counted, self.most);
             *counted |= places;
         }
     }
 
     /// Counts one place.
     pub(crate) fn add_place(&mut self, place: Place, index: &Index) {
-        if let Some(block) = index.blocks.get(place / BLOCK) {
-            self.add(place / BLOCK, 1 << (place % BLOCK), block);
+        if let Some(rooms) = index.rooms.get(place / BLOCK) {
+            self.add(place / BLOCK, 1 << (place % BLOCK), rooms);
         }
     }
 }
@@ -94,9 +94,9 @@ impl Index {
         let sets = self.sets(query)?;
         let mut best: Option<((u32, Key), Place)> = None;
         for (at, word) in sets.rarest.words() {
-            let Some(block) = self.blocks.get(at) else { continue };
-            let candidates = word & block.members(among);
-            let Some(bound) = block.bound_of(order).filter(|_| candidates != 0) else {
+            let Some(head) = self.heads.get(at) else { continue };
+            let candidates = word & head.members(among);
+            let Some(bound) = head.lowest(order).filter(|_| candidates != 0) else {
                 continue;
             };
             if best.is_some_and(|(found, _)| found <= (0, bound)) {
@@ -106,7 +106,8 @@ impl Index {
             if best.is_some_and(|(found, _)| found <= (failed, bound)) {
                 continue;
             }
-            if let Some((key, offset)) = block.lowest_of(places, order)
+            let lowest = self.standings.get(at).and_then(|all| all.lowest_of(places, order));
+            if let Some((key, offset)) = lowest
                 && best.is_none_or(|(found, _)| (failed, key) < found)
             {
                 best = Some(((failed, key), at * BLOCK + offset));
@@ -141,21 +142,25 @@ impl Index {
     pub(crate) fn room_of(&self, query: Query<'_>, most: u64, union: &mut Union) -> u64 {
         let Some(sets) = self.sets(query) else { return 0 };
         let mut room = 0;
-        let mut add = |at: usize, word: u64| {
-            let Some(block) = self.blocks.get(at) else { return false };
-            let places = sets.narrow(at, word & block.roomy);
-            room += block.room(places, most - room);
+        let mut add = |at: usize, roomy: u64| {
+            let Some(rooms) = self.rooms.get(at).filter(|_| roomy != 0) else {
+                return false;
+            };
+            let places = sets.narrow(at, roomy);
+            room += room_in(rooms, places, most - room);
             if !union.is_full() {
-                union.add(at, places, block);
+                union.add(at, places, rooms);
             }
             room >= most
         };
+        let roomy = |at: usize| self.roomy.get(at).copied().unwrap_or(0);
         // when few blocks have room, those are looked through; else those with the rarest label
-        let _full = if self.roomy.count() * 4 < sets.rarest.blocks() {
-            self.roomy.iter().any(|at| add(at, sets.rarest.word(at)))
+        let _full = if self.roomy_blocks.count() * 4 < sets.rarest.blocks() {
+            let mut blocks = self.roomy_blocks.iter();
+            blocks.any(|at| add(at, roomy(at) & sets.rarest.word(at)))
         } else {
             let mut words = sets.rarest.words();
-            words.any(|(at, word)| self.roomy.has(at) && add(at, word))
+            words.any(|(at, word)| add(at, word & roomy(at)))
         };
         room
     }
@@ -164,7 +169,7 @@ impl Index {
     pub(crate) fn any_willing(&self, query: Query<'_>) -> bool {
         let Some(sets) = self.sets(query) else { return false };
         sets.rarest.words().any(|(at, word)| {
-            let willing = self.blocks.get(at).map_or(0, |block| block.willing);
+            let willing = self.heads.get(at).map_or(0, |head| head.willing);
             sets.narrow(at, word & willing) != 0
         })
     }
@@ -187,13 +192,19 @@ impl Index {
 
     /// The query's sets; none when nobody has one of the labels.
     fn sets(&self, query: Query<'_>) -> Option<Sets<'_>> {
-        let mut others = query
-            .labels
-            .iter()
-            .map(|label| self.set_of(*label))
-            .collect::<Option<Vec<_>>>()?;
-        let rarest = others.iter().enumerate().min_by_key(|(_, set)| set.blocks())?.0;
-        let rarest = others.swap_remove(rarest);
+        let (first, rest) = query.labels.split_first()?;
+        let mut rarest = self.set_of(*first)?;
+        // most queries have one label: nothing is allocated for those
+        let mut others = Vec::new();
+        for label in rest {
+            let set = self.set_of(*label)?;
+            let rarer = set.blocks() < rarest.blocks();
+            others.push(if rarer {
+                std::mem::replace(&mut rarest, set)
+            } else {
+                set
+            });
+        }
         let excluded = query.excluded.iter().filter_map(|label| self.set_of(*label));
         Some(Sets {
             rarest,

@@ -22,7 +22,7 @@ prop_compose! {
         at in 0..PLACES,
         here in prop::bool::weighted(0.8),
         (score, in_flight, chosen) in (0..6_u8, 0..3_u32, 0..5_u64),
-        (willing, open, room) in (any::<bool>(), prop::bool::weighted(0.8), 0..4_u32),
+        (willing, open, room) in (any::<bool>(), prop::bool::weighted(0.8), 0..4_u16),
     ) -> Op {
         let standing = Standing {
             rank: Rank::new(f64::from(score), in_flight, NodeId(Uuid::from_u128(at as u128))),
@@ -48,15 +48,6 @@ fn chosen(mask: usize) -> Vec<usize> {
 
 fn named(labels: &[usize]) -> Vec<Label<'static>> {
     labels.iter().map(|&label| LABELS[label]).collect()
-}
-
-fn key(order: Order, node: &Standing) -> (u64, Rank) {
-    let first = match order {
-        Order::Load => 0,
-        Order::Turn => node.chosen,
-        Order::Spread => u64::from(node.rank.in_flight()),
-    };
-    (first, node.rank)
 }
 
 proptest! {
@@ -110,10 +101,10 @@ proptest! {
         let failed = |at: usize| (at == avoided, !group.contains(&at), !preferred.iter().any(|&label| labels[at][label]), group.contains(&at));
         for order in [Order::Load, Order::Turn, Order::Spread] {
             let open = having.iter().copied().filter(|&at| standings[at].is_some_and(|node| node.open));
-            let best = open.min_by_key(|&at| standings[at].map(|node| key(order, &node)));
+            let best = open.min_by_key(|&at| standings[at].map(|node| node.key(order)));
             prop_assert_eq!(index.best(query, Among::Open, order, &[]), best);
             let roomy = having.iter().copied().filter(|&at| standings[at].is_some_and(|node| node.room > 0));
-            let best = roomy.min_by_key(|&at| (failed(at), standings[at].map(|node| key(order, &node))));
+            let best = roomy.min_by_key(|&at| (failed(at), standings[at].map(|node| node.key(order))));
             prop_assert_eq!(index.best(query, Among::Roomy, order, &wishes), best);
         }
 
@@ -136,5 +127,5 @@ fn a_label_that_nobody_has_is_forgotten() {
     index.add_label(Label::Skill("a"), 70);
     assert!(index.has(Label::Skill("a"), 70) && !index.has(Label::Skill("a"), 6));
     index.remove_label(Label::Skill("a"), 70);
-    assert_eq!(index.skills().count(), 0);
+    assert_eq!(index.skills().len(), 0);
 }

@@ -215,7 +215,16 @@ fn a_lane_that_is_none_fails_its_task_and_one_that_nobody_serves_gives_it_back()
     let mut hive = two();
     let none = hive.lease(1, lane(""));
     assert!(
-        matches!(settled(&none)[..], [(_, Settlement::Fail { code: ErrorCode::InvalidParams, .. })]),
+        matches!(
+            settled(&none)[..],
+            [(
+                _,
+                Settlement::Fail {
+                    code: ErrorCode::InvalidParams,
+                    ..
+                }
+            )]
+        ),
         "{none:?}"
     );
     assert_eq!(hive.foreman.plan(&[(lane(""), Priority::HIGH)], 9).total, 0);
