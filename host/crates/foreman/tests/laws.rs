@@ -1,10 +1,13 @@
-//! Laws that hold for any sequence of events, checked against a naive model: no call is lost or ended
-//! twice, none goes where it must not, the least loaded is chosen, a node has one live link, the same
-//! events give the same actions. A failing case is kept in `laws.regressions` and run first ever after.
+//! Laws that hold for any sequence of events, checked against naive models: no call and no lease is lost or ended
+//! twice, none goes where it must not, the best node is chosen, a task is on one node at a time, plans keep within the
+//! room there is, a node has one live link, the same events give the same actions. A failing case is kept in `laws.regressions` and run first ever after.
 
 #[cfg(test)]
 #[path = "laws/model.rs"]
 mod model;
+#[cfg(test)]
+#[path = "laws/tasks.rs"]
+mod tasks;
 
 #[cfg(test)]
 mod laws {
@@ -13,6 +16,7 @@ mod laws {
     use venom_foreman::{Foreman, Settings};
 
     use super::model::{Hive, Op, settings};
+    use super::tasks::{Deed, Tasks};
 
     fn config() -> ProptestConfig {
         ProptestConfig {
@@ -45,8 +49,56 @@ mod laws {
         ]
     }
 
+    fn deed() -> impl Strategy<Value = Deed> {
+        let node = 0..4_u8;
+        let byte = any::<u8>;
+        // most nodes have all skills, or little would run
+        let kit = || prop_oneof![2 => (0..4_u8).prop_map(|tags| 7 | tags << 3), 1 => any::<u8>()];
+        let credits = || prop::option::of(0..4_u32);
+        let often = prop_oneof![
+            8 => (byte(), 0..=10_u8, byte()).prop_map(|(lane, priority, manner)| Deed::Submit { lane, priority, manner }),
+            8 => (0..8_u8).prop_map(Deed::Claim),
+            8 => (byte(), 0..10_u8, prop::bool::weighted(0.1))
+                .prop_map(|(pick, how, forged)| Deed::Answer { pick, how, forged }),
+            4 => (node.clone(), 0..3_u8, kit(), credits())
+                .prop_map(|(node, boot, kit, concurrency)| Deed::Connect { node, boot, kit, concurrency }),
+            4 => (byte(), 0..=4_u8, 0..5_u32, credits())
+                .prop_map(|(pick, cpu, tasks, credits)| Deed::Beat { pick, cpu, tasks, credits }),
+            4 => (0..9_u8).prop_map(Deed::Wait),
+            2 => byte().prop_map(Deed::Push),
+            2 => byte().prop_map(Deed::Yield),
+            2 => (node.clone(), 0..3_u8).prop_map(|(node, skill)| Deed::Call { node, skill }),
+        ];
+        let seldom = prop_oneof![
+            (byte(), kit(), any::<bool>()).prop_map(|(pick, kit, draining)| Deed::Status { pick, kit, draining }),
+            byte().prop_map(Deed::Leave),
+            byte().prop_map(Deed::Close),
+            (node, any::<bool>()).prop_map(|(node, drain)| Deed::Drain { node, drain }),
+            byte().prop_map(Deed::LeaseAgain),
+            byte().prop_map(Deed::AnswerLate),
+            byte().prop_map(Deed::Unsent),
+            byte().prop_map(Deed::Resume),
+            byte().prop_map(Deed::Cancel),
+            Just(Deed::LoseLeases),
+        ];
+        prop_oneof![4 => often, 1 => seldom]
+    }
+
     proptest! {
         #![proptest_config(config())]
+
+        #[test]
+        fn every_lease_ends_once_and_a_task_goes_only_where_it_may(deeds in prop::collection::vec(deed(), 1..150)) {
+            let mut tasks = Tasks::new();
+            for deed in &deeds {
+                tasks.apply(deed);
+            }
+            tasks.close_everything();
+            let mut again = Foreman::new(super::tasks::settings());
+            for (now, event, actions) in tasks.log() {
+                prop_assert_eq!(&again.step(*now, event.clone()), actions, "the same events give the same actions");
+            }
+        }
 
         #[test]
         fn every_call_ends_once_and_goes_only_where_it_may(ops in prop::collection::vec(op(), 1..120)) {

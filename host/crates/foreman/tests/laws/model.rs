@@ -76,8 +76,8 @@ pub(crate) struct Hive {
     serial: u64,
 }
 
-const SKILLS: [&str; 3] = ["EchoSkill", "FileSkill", "ShellSkill"];
-const TAGS: [&str; 2] = ["rack:1", "rack:2"];
+pub(crate) const SKILLS: [&str; 3] = ["EchoSkill", "FileSkill", "ShellSkill"];
+pub(crate) const TAGS: [&str; 2] = ["rack:1", "rack:2"];
 
 /// Small bounds, so that random deeds run into them.
 pub(crate) fn settings() -> Settings {
@@ -88,12 +88,12 @@ pub(crate) fn settings() -> Settings {
     }
 }
 
-fn node_id(node: u8) -> NodeId {
+pub(crate) fn node_id(node: u8) -> NodeId {
     NodeId(uuid::Uuid::from_u128(u128::from(node) + 1))
 }
 
 /// Skills in the low three bits, tags in the next two, then the gpu.
-fn kit(bits: u8) -> Capabilities {
+pub(crate) fn kit(bits: u8) -> Capabilities {
     let chosen = |names: &[&str], shift: u8| {
         let chosen = names
             .iter()
