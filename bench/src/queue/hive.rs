@@ -154,7 +154,7 @@ impl Hive {
     /// Keeps tasks from all spores until [`Self::release`], and waits until none runs.
     pub(crate) fn hold(&self) -> Result<()> {
         for spore in &self.spores {
-            self.post(&format!("/api/v1/nodes/{}/drain", spore.ready), "{}")?;
+            self.post(&format!("/api/v1/nodes/{}/drain", spore.ready), "")?;
         }
         let deadline = Instant::now() + PATIENCE;
         while self.count("tasks_running")? > 0 {
@@ -167,7 +167,7 @@ impl Hive {
     /// Lets the spores have tasks.
     pub(crate) fn release(&self) -> Result<()> {
         for spore in &self.spores {
-            self.post(&format!("/api/v1/nodes/{}/undrain", spore.ready), "{}")?;
+            self.post(&format!("/api/v1/nodes/{}/undrain", spore.ready), "")?;
         }
         Ok(())
     }
@@ -198,16 +198,18 @@ impl Hive {
     }
 
     fn get(&self, path: &str) -> Result<Value> {
-        told(path, self.agent.get(format!("{}{path}", self.nexus.ready)).call()?)
+        let request = self.agent.get(format!("{}{path}", self.nexus.ready));
+        told(path, request.call())
     }
 
     fn post(&self, path: &str, body: &str) -> Result<Value> {
         let request = self.agent.post(format!("{}{path}", self.nexus.ready));
-        told(path, request.header("content-type", "application/json").send(body)?)
+        told(path, request.header("content-type", "application/json").send(body))
     }
 }
 
-fn told(path: &str, mut response: ureq::http::Response<ureq::Body>) -> Result<Value> {
+fn told(path: &str, answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Result<Value> {
+    let mut response = answer.with_context(|| path.to_owned())?;
     let text = response.body_mut().read_to_string()?;
     if !response.status().is_success() {
         bail!("{path}: {} {text}", response.status());

@@ -46,10 +46,10 @@ pub(crate) fn beside_peers(
     rows
 }
 
-/// The highest figure and whose it is.
+/// The highest figure and whose it is; none unless every peer has one, since the missing one may be the fastest.
 fn fastest(peers: &[&Contender], figure: impl Fn(&Contender) -> Option<f64>) -> Option<(&'static str, f64)> {
-    let measured = peers.iter().filter_map(|peer| Some((peer.name, figure(peer)?)));
-    measured.max_by(|one, other| one.1.total_cmp(&other.1))
+    let all: Option<Vec<_>> = peers.iter().map(|peer| Some((peer.name, figure(peer)?))).collect();
+    all?.into_iter().max_by(|one, other| one.1.total_cmp(&other.1))
 }
 
 fn compare(
@@ -72,7 +72,7 @@ fn compare(
                 ratio >= least,
             )
         }
-        (Some(ours), None) => Row::absolute(what, format!("{ours:.0} (no peer measured)"), promise, false),
+        (Some(ours), None) => Row::absolute(what, format!("{ours:.0} (a peer is missing)"), promise, false),
         (None, _) => Row::absolute(what, String::from("not measured"), promise, false),
     }
 }
@@ -101,8 +101,11 @@ fn latency(venom: &Contender, peers: &[&Contender]) -> Vec<Row> {
             false,
         )];
     };
-    let measured = peers.iter().filter_map(|peer| Some((peer.name, peer.latency?.p50_ms)));
-    let p50 = match measured.min_by(|one, other| one.1.total_cmp(&other.1)) {
+    let all: Option<Vec<_>> = peers
+        .iter()
+        .map(|peer| Some((peer.name, peer.latency?.p50_ms)))
+        .collect();
+    let p50 = match all.and_then(|all| all.into_iter().min_by(|one, other| one.1.total_cmp(&other.1))) {
         Some((name, theirs)) => {
             let (ratio, floor) = (p50_ms / theirs, format!("{name} {theirs:.2} ms"));
             Row::ratio(
@@ -116,7 +119,7 @@ fn latency(venom: &Contender, peers: &[&Contender]) -> Vec<Row> {
         }
         None => Row::absolute(
             "submit -> result p50",
-            format!("{p50_ms:.2} ms (no peer measured)"),
+            format!("{p50_ms:.2} ms (a peer is missing)"),
             "<= 1",
             false,
         ),
