@@ -183,6 +183,8 @@ async fn main() -> Done<()> {
     let mut words = std::env::args().skip(1);
     let tasks: usize = words.next().map_or(Ok(200_000), |word| word.parse())?;
     let batch: usize = words.next().map_or(Ok(500), |word| word.parse())?;
+    // whole batches for each of those who ask at the same time
+    let tasks = tasks - tasks % (batch * AT_ONCE);
     let queued: usize = words.next().map_or(Ok(0), |word| word.parse())?;
     let server = Server::start(&words.collect::<Vec<_>>())?;
     let settings = Settings {

@@ -1,4 +1,5 @@
-//! Rates of the embedded back end: submit, claim and finish in batches, on an empty queue and on a long one.
+//! Rates of the embedded back end: submit, claim and finish in batches, on an empty queue and on a long one; beside
+//! each the processor time of a task, which other work on the machine hardly changes.
 //!
 //! `cargo run --release -p venom-broker --example sqlite_rates [tasks] [queued]`
 
@@ -34,12 +35,12 @@ fn task() -> NewTask {
     }
 }
 
-async fn submit(broker: &SqliteBroker, tasks: usize) -> Done<Duration> {
-    let begin = Instant::now();
+async fn submit(broker: &SqliteBroker, tasks: usize) -> Done<Took> {
+    let begin = Took::begin();
     for _ in 0..tasks / BATCH {
         broker.submit((0..BATCH).map(|_| task()).collect()).await?;
     }
-    Ok(begin.elapsed())
+    Ok(begin.until_now(tasks))
 }
 
 fn ending(lease: &Lease) -> Ending {
@@ -54,13 +55,13 @@ fn ending(lease: &Lease) -> Ending {
     }
 }
 
-async fn work(broker: &SqliteBroker, session: SessionId, tasks: usize) -> Done<Duration> {
+async fn work(broker: &SqliteBroker, session: SessionId, tasks: usize) -> Done<Took> {
     let want = Want {
         lane: lane(),
         priority: Priority::BACKGROUND,
         most: LEASES,
     };
-    let begin = Instant::now();
+    let begin = Took::begin();
     let mut done = 0;
     while done < tasks {
         let claim = broker.claim(session, vec![want.clone()], LEASES).await?;
@@ -72,7 +73,7 @@ async fn work(broker: &SqliteBroker, session: SessionId, tasks: usize) -> Done<D
             .finish(session, claim.leases.iter().map(ending).collect())
             .await?;
     }
-    Ok(begin.elapsed())
+    Ok(begin.until_now(tasks))
 }
 
 /// One task at a time: what a lone request waits.
@@ -84,8 +85,51 @@ async fn round_trips(broker: &SqliteBroker, count: u32) -> Done<Duration> {
     Ok(begin.elapsed() / count)
 }
 
-fn rate(tasks: usize, took: Duration) -> f64 {
-    f64::from(u32::try_from(tasks).unwrap_or(u32::MAX)) / took.as_secs_f64()
+/// What so many tasks took.
+struct Took {
+    tasks: usize,
+    wall: Duration,
+    processor: Duration,
+    begun: Instant,
+}
+
+impl Took {
+    fn begin() -> Self {
+        Self {
+            tasks: 0,
+            wall: Duration::ZERO,
+            processor: processor_time(),
+            begun: Instant::now(),
+        }
+    }
+
+    fn until_now(self, tasks: usize) -> Self {
+        Self {
+            tasks,
+            wall: self.begun.elapsed(),
+            processor: processor_time().saturating_sub(self.processor),
+            ..self
+        }
+    }
+}
+
+impl std::fmt::Display for Took {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let tasks = f64::from(u32::try_from(self.tasks).unwrap_or(u32::MAX));
+        let rate = tasks / self.wall.as_secs_f64();
+        let each = self.processor.as_secs_f64() * 1e6 / tasks;
+        write!(f, "{rate:.0}/s ({each:.1} µs of processor each)")
+    }
+}
+
+/// Of all threads of this process so far, from the scheduler's own clock.
+fn processor_time() -> Duration {
+    let threads = std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
+    let nanos = threads.filter_map(|thread| {
+        let text = std::fs::read_to_string(thread.path().join("schedstat")).ok()?;
+        text.split_whitespace().next()?.parse::<u64>().ok()
+    });
+    Duration::from_nanos(nanos.sum())
 }
 
 fn resident() -> String {
@@ -104,9 +148,7 @@ async fn measure(broker: &SqliteBroker, session: SessionId, tasks: usize, name: 
     let lone = round_trips(broker, 1_000).await?;
     work(broker, session, 1_000).await?;
     println!(
-        "{name}: submit {:.0}/s, claim and finish {:.0}/s, one alone {lone:?}, {}",
-        rate(tasks, submitted),
-        rate(tasks, worked),
+        "{name}: submit {submitted}, claim and finish {worked}, one alone {lone:?}, {}",
         resident()
     );
     Ok(())
@@ -129,7 +171,7 @@ async fn main() -> Done<()> {
     submit(&broker, 1_000).await?;
     measure(&broker, session, tasks, "1,000 queued").await?;
     let filled = submit(&broker, queued).await?;
-    println!("{queued} more: submit {:.0}/s", rate(queued, filled));
+    println!("{queued} more: submit {filled}");
     measure(&broker, session, tasks, "long queue").await?;
     drop(broker);
     let begin = Instant::now();

@@ -7,9 +7,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use rusqlite::{Connection, params};
 use venom_protocol::{Lane, TaskId};
 
-use super::code;
 use super::groups::Groups;
 use super::session::Sessions;
+use super::{aside, code};
 use crate::{Counts, State};
 
 /// Number of a lane in the store.
@@ -127,13 +127,12 @@ impl Books {
 
     fn load_leases(&mut self, conn: &Connection) -> rusqlite::Result<()> {
         let mut read = conn.prepare(
-            "SELECT id, seq, session, fence, lane, priority, cancel, parent FROM tasks INDEXED BY running \
+            "SELECT seq, id, session, fence, lane, priority, cancel, parent FROM tasks INDEXED BY running \
              WHERE state = 3",
         )?;
-        let mut rows = read.query([])?;
-        while let Some(row) = rows.next()? {
+        let found = aside::find(&mut read, [], |row| {
             let held = Held {
-                seq: row.get(1)?,
+                seq: row.get(0)?,
                 session: row.get(2)?,
                 fence: row.get(3)?,
                 lane: row.get(4)?,
@@ -141,8 +140,13 @@ impl Books {
                 cancel: row.get(6)?,
                 parent: row.get(7)?,
             };
-            self.hold(code::task_id(row, 0)?, held);
+            Ok((code::task_id(row, 1)?, held))
+        })?;
+        for (id, held) in found.tasks {
+            self.sessions.bury_unknown(held.session);
+            self.hold(id, held);
         }
+        self.corrupt += aside::put(conn, &found.unreadable, State::Running)?;
         Ok(())
     }
 
@@ -227,6 +231,14 @@ impl Books {
             State::Failed => less(&mut self.counts.dead),
             State::Running | State::Completed | State::Cancelled => {}
         }
+    }
+
+    /// Counts tasks of a state that were put aside.
+    pub(super) fn lose(&mut self, state: State, aside: u64) {
+        for _ in 0..aside {
+            self.exit(state, 0, 0);
+        }
+        self.corrupt += aside;
     }
 
     fn add_pending(&mut self, lane: LaneNo, priority: u8, tasks: u64) {

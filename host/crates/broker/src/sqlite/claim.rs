@@ -4,11 +4,10 @@ use rusqlite::{Row, params};
 use venom_protocol::{SessionId, TaskId};
 
 use super::books::{Held, LaneNo};
-use super::code;
-use super::fault::is_unreadable;
 use super::groups::Room;
 use super::txn::Txn;
-use crate::{Claim, Lease, Want};
+use super::{aside, code};
+use crate::{Claim, Lease, State, Want};
 
 /// Leases tasks, want by want.
 pub(super) fn claim(txn: &mut Txn<'_>, id: SessionId, wants: &[Want], total: usize) -> rusqlite::Result<Claim> {
@@ -59,7 +58,7 @@ fn spend(txn: &mut Txn<'_>, lane: LaneNo, tasks: usize) {
 }
 
 /// A task as it is found waiting.
-struct Found {
+struct Waiting {
     seq: i64,
     cancel: bool,
     parent: bool,
@@ -77,20 +76,14 @@ fn lease(
     leases: &mut Vec<Lease>,
 ) -> rusqlite::Result<usize> {
     let found = waiting(txn, want, lane, most)?;
-    let taken = found.len();
+    let taken = found.tasks.len() + found.unreadable.len();
+    txn.books
+        .take_pending(lane, want.priority.level(), u64::try_from(taken).unwrap_or_default());
+    txn.books.corrupt += aside::put(txn.conn, &found.unreadable, State::Pending)?;
     let mut write = txn.conn.prepare_cached(
         "UPDATE tasks SET state = 3, session = ?2, fence = ?3, attempt = ?4, started_at = ?5 WHERE seq = ?1",
     )?;
-    txn.books
-        .take_pending(lane, want.priority.level(), u64::try_from(taken).unwrap_or_default());
-    for task in found {
-        let mut task = match task {
-            Ok(task) => task,
-            Err(seq) => {
-                put_aside(txn, seq)?;
-                continue;
-            }
-        };
+    for mut task in found.tasks {
         let fence = code::signed(task.lease.fence);
         write.execute(params![task.seq, session, fence, task.lease.attempt, txn.now])?;
         let held = Held {
@@ -111,26 +104,18 @@ fn lease(
     Ok(taken)
 }
 
-/// The first of a lane; `Err` with the number of a row that cannot be read.
-fn waiting(txn: &Txn<'_>, want: &Want, lane: LaneNo, most: usize) -> rusqlite::Result<Vec<Result<Found, i64>>> {
+/// The first of a lane.
+fn waiting(txn: &Txn<'_>, want: &Want, lane: LaneNo, most: usize) -> rusqlite::Result<aside::Found<Waiting>> {
     let mut read = txn.conn.prepare_cached(
         "SELECT t.seq, t.id, t.fence, t.attempt, t.losses, t.created_at, t.node, t.cancel, t.parent, t.depends, b.body \
          FROM tasks t INDEXED BY pending LEFT JOIN bodies b ON b.seq = t.seq \
          WHERE t.state = 2 AND t.lane = ?1 AND t.priority = ?2 ORDER BY t.place LIMIT ?3",
     )?;
-    let mut rows = read.query(params![lane, want.priority.level(), code::limit(most)])?;
-    let mut found = Vec::new();
-    while let Some(row) = rows.next()? {
-        match read_waiting(row, want) {
-            Ok(task) => found.push(Ok(task)),
-            Err(error) if is_unreadable(&error) => found.push(Err(row.get(0)?)),
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(found)
+    let lane = params![lane, want.priority.level(), code::limit(most)];
+    aside::find(&mut read, lane, |row| read_waiting(row, want))
 }
 
-fn read_waiting(row: &Row<'_>, want: &Want) -> rusqlite::Result<Found> {
+fn read_waiting(row: &Row<'_>, want: &Want) -> rusqlite::Result<Waiting> {
     let attempt: u32 = row.get(3)?;
     let lease = Lease {
         id: code::task_id(row, 1)?,
@@ -144,7 +129,7 @@ fn read_waiting(row: &Row<'_>, want: &Want) -> rusqlite::Result<Found> {
         last_node: code::node_id(row, 6)?,
         inputs: Vec::new(),
     };
-    Ok(Found {
+    Ok(Waiting {
         seq: row.get(0)?,
         cancel: row.get(7)?,
         parent: row.get(8)?,
@@ -160,14 +145,4 @@ fn inputs(txn: &Txn<'_>, seq: i64) -> rusqlite::Result<Vec<(TaskId, String)>> {
     )?;
     let results = read.query_map([seq], |row| Ok((code::task_id(row, 0)?, row.get(1)?)))?;
     results.collect()
-}
-
-fn put_aside(txn: &mut Txn<'_>, seq: i64) -> rusqlite::Result<()> {
-    tracing::error!(seq, "a waiting task cannot be read and is put aside");
-    let mut write = txn
-        .conn
-        .prepare_cached("UPDATE tasks SET state = ?2, ended_at = ?3 WHERE seq = ?1")?;
-    write.execute(params![seq, code::ASIDE, txn.now])?;
-    txn.books.corrupt += 1;
-    Ok(())
 }

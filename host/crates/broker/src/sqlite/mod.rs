@@ -1,6 +1,7 @@
 //! The embedded back end: one SQLite file, for one nexus. It needs no server, and what it accepted survives the end of
 //! the process however that comes.
 
+mod aside;
 mod books;
 mod cache;
 mod claim;
@@ -16,6 +17,8 @@ mod session;
 mod submit;
 mod take_back;
 mod tend;
+#[cfg(test)]
+mod tests;
 mod txn;
 mod worker;
 

@@ -3,8 +3,8 @@
 use rusqlite::params;
 use venom_protocol::{ErrorCode, NodeId, TaskId};
 
-use super::code;
 use super::txn::{Moving, Txn};
+use super::{aside, code};
 use crate::{Dependent, State};
 
 /// How a task ends.
@@ -68,25 +68,35 @@ fn write(txn: &mut Txn<'_>, task: Moving, how: End<'_>) -> rusqlite::Result<()> 
     Ok(())
 }
 
+/// A task that waits for another one.
+struct Child {
+    task: Moving,
+    blockers: i64,
+    delay: i64,
+}
+
 /// Tasks that wait for this one.
-fn waiting_for(txn: &Txn<'_>, seq: i64) -> rusqlite::Result<Vec<(Moving, i64, i64)>> {
+fn waiting_for(txn: &mut Txn<'_>, seq: i64) -> rusqlite::Result<Vec<Child>> {
     let mut read = txn.conn.prepare_cached(
         "SELECT t.seq, t.id, t.lane, t.priority, t.parent, t.blockers, t.delay FROM deps d \
          CROSS JOIN tasks t ON t.seq = d.child WHERE d.parent = ?1 AND d.waits = 1 AND t.state = 0",
     )?;
-    let mut rows = read.query([seq])?;
-    let mut found = Vec::new();
-    while let Some(row) = rows.next()? {
-        let task = Moving {
-            seq: row.get(0)?,
-            id: code::task_id(row, 1)?,
-            lane: row.get(2)?,
-            priority: row.get(3)?,
-            parent: row.get(4)?,
-        };
-        found.push((task, row.get(5)?, row.get(6)?));
-    }
-    Ok(found)
+    let found = aside::find(&mut read, [seq], |row| {
+        Ok(Child {
+            task: Moving {
+                seq: row.get(0)?,
+                id: code::task_id(row, 1)?,
+                lane: row.get(2)?,
+                priority: row.get(3)?,
+                parent: row.get(4)?,
+            },
+            blockers: row.get(5)?,
+            delay: row.get(6)?,
+        })
+    })?;
+    let aside = aside::put(txn.conn, &found.unreadable, State::Blocked)?;
+    txn.books.lose(State::Blocked, aside);
+    Ok(found.tasks)
 }
 
 fn unblock(txn: &mut Txn<'_>, parent: i64, dependents: &mut Vec<Dependent>) -> rusqlite::Result<()> {
@@ -97,7 +107,7 @@ fn unblock(txn: &mut Txn<'_>, parent: i64, dependents: &mut Vec<Dependent>) -> r
     let mut write = txn
         .conn
         .prepare_cached("UPDATE tasks SET state = ?2, due_at = ?3, blockers = ?4 WHERE seq = ?1")?;
-    for (task, blockers, delay) in children {
+    for Child { task, blockers, delay } in children {
         if blockers > 1 {
             write.execute(params![
                 task.seq,
@@ -125,7 +135,7 @@ fn fail_dependents(
 ) -> rusqlite::Result<()> {
     let mut ended = vec![(parent, state)];
     while let Some((parent, state)) = ended.pop() {
-        for (task, _, _) in waiting_for(txn, parent.seq)? {
+        for Child { task, .. } in waiting_for(txn, parent.seq)? {
             let (code, text) = dependency_failed(parent.id, state);
             txn.books.exit(State::Blocked, task.lane, task.priority);
             write(txn, task, End::unrun(State::Failed, Some(code), &text))?;

@@ -38,7 +38,10 @@ impl Sessions {
         let mut loaded = Self::default();
         while let Some(row) = rows.next()? {
             let no: i64 = row.get(0)?;
-            let id = SessionId(code::uuid(row, 1)?);
+            let Ok(id) = code::uuid(row, 1).map(SessionId) else {
+                loaded.gone.push(no);
+                continue;
+            };
             if self.gone.contains(&no) || loaded.known.contains_key(&id) {
                 loaded.gone.push(no);
                 continue;
@@ -49,6 +52,14 @@ impl Sessions {
                 .insert(id, session.unwrap_or_else(|| Session::new(no, now)));
         }
         Ok(loaded)
+    }
+
+    /// A lease names this session: if there is none of this number any more, the lease must come back.
+    pub(super) fn bury_unknown(&mut self, no: i64) {
+        let is_known = self.known.values().any(|session| session.no == no);
+        if !is_known && !self.gone.contains(&no) {
+            self.gone.push(no);
+        }
     }
 
     /// Number of a session that may claim.

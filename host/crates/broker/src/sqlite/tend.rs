@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use venom_protocol::TaskId;
 
 use super::txn::Txn;
-use super::{code, finish, session};
+use super::{aside, code, finish, session};
 use crate::{Hint, State, Tended};
 
 /// Records that one step moves or removes: about 2 ms of work.
@@ -50,25 +50,24 @@ pub(super) fn add(sum: &mut Tended, more: Tended) {
 }
 
 fn promote(txn: &mut Txn<'_>) -> rusqlite::Result<usize> {
-    let due = {
-        let mut read = txn.conn.prepare_cached(
-            "SELECT seq, lane, priority FROM tasks INDEXED BY delayed WHERE state = 1 AND due_at <= ?1 \
-             ORDER BY due_at LIMIT ?2",
-        )?;
-        let found = read.query_map(params![txn.now, code::limit(STEP)], |row| {
-            Ok((row.get::<_, i64>(0)?, row.get(1)?, row.get(2)?))
-        })?;
-        found.collect::<rusqlite::Result<Vec<_>>>()?
-    };
+    let mut read = txn.conn.prepare_cached(
+        "SELECT seq, lane, priority FROM tasks INDEXED BY delayed WHERE state = 1 AND due_at <= ?1 \
+         ORDER BY due_at LIMIT ?2",
+    )?;
+    let found = aside::find(&mut read, params![txn.now, code::limit(STEP)], |row| {
+        Ok((row.get::<_, i64>(0)?, row.get(1)?, row.get(2)?))
+    })?;
+    let aside = aside::put(txn.conn, &found.unreadable, State::Delayed)?;
+    txn.books.lose(State::Delayed, aside);
     let mut write = txn
         .conn
         .prepare_cached("UPDATE tasks SET state = 2, due_at = NULL WHERE seq = ?1")?;
-    for (seq, lane, priority) in &due {
+    for (seq, lane, priority) in &found.tasks {
         write.execute([seq])?;
         txn.books.exit(State::Delayed, *lane, *priority);
         txn.enter(State::Pending, *lane, *priority);
     }
-    Ok(due.len())
+    Ok(found.tasks.len() + found.unreadable.len())
 }
 
 /// Until the next delayed task is due.

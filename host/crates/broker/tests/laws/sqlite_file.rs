@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use rusqlite::Connection;
 use tempfile::TempDir;
 use venom_broker::sqlite::{Durability, SqliteBroker};
-use venom_broker::{BrokerError, Note, Settings, State};
+use venom_broker::{BrokerError, NewTask, Note, Settings, State};
 use venom_protocol::SessionId;
 
-use crate::client::{Hive, task, want};
+use crate::client::{Hive, completed, eventually, ms, task, want};
 
 fn file() -> (TempDir, PathBuf) {
     let dir = tempfile::tempdir().unwrap();
@@ -119,4 +119,51 @@ async fn a_record_that_cannot_be_read_is_put_aside() {
     assert_eq!(hive.counts().await.waiting(), 0);
     hive.submit_some(1).await;
     assert_eq!(hive.claim(session, 5).await.len(), 1);
+}
+
+#[tokio::test]
+async fn damaged_rows_do_not_keep_it_from_starting() {
+    let (_dir, path) = file();
+    let session = SessionId::random();
+    let (parent, child, due) = (task(), task(), task());
+    {
+        let hive = hive(&path);
+        hive.renew(session).await;
+        hive.submit_some(3).await;
+        assert_eq!(hive.claim(session, 2).await.len(), 2);
+        let child = NewTask {
+            depends_on: vec![parent.id],
+            ..child
+        };
+        let due = NewTask { delay: ms(1), ..due };
+        hive.submit(&[parent, child, due]).await;
+    }
+    let damaged = Connection::open(&path).unwrap();
+    for change in [
+        "UPDATE tasks SET id = x'07' WHERE seq = 1",
+        "UPDATE sessions SET id = 'nobody'",
+        "UPDATE tasks SET id = x'0707' WHERE seq = 5",
+        "UPDATE tasks SET lane = 'x' WHERE seq = 6",
+        "INSERT INTO lanes (name, tasks) VALUES ('no;lane', 1)",
+    ] {
+        assert_eq!(damaged.execute(change, []).unwrap(), 1, "{change}");
+    }
+    drop(damaged);
+    let hive = hive(&path);
+    let mut corrupt = 0;
+    eventually("the lease of nobody is back and the delayed one was met", async || {
+        let tended = hive.tend().await;
+        corrupt += tended.corrupt;
+        corrupt == 3 && hive.counts().await.running == 0
+    })
+    .await;
+    let session = hive.session().await;
+    let leases = hive.claim(session, 9).await;
+    assert_eq!(leases.len(), 3);
+    for lease in leases {
+        hive.end(session, &lease, completed("1")).await;
+    }
+    assert_eq!(hive.tend().await.corrupt, 1, "the dependent");
+    let counts = hive.counts().await;
+    assert_eq!((counts.completed, counts.waiting(), counts.running), (3, 0, 0));
 }
