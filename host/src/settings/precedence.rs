@@ -254,14 +254,40 @@ fn impossible_values_are_refused_with_what_to_do() {
         ),
         ("NEXUS_PORT", refused("nexus", &[], &[("NEXUS_PORT", "http")], "")),
         ("zombie", refused("nexus", &[], &[("HIVE_TASK_TIMEOUT", "601")], "")),
-        ("HIVE_SESSION_TTL", refused("nexus", &[], &[("HIVE_SESSION_TTL", "100ms")], "")),
+        (
+            "HIVE_SESSION_TTL",
+            refused("nexus", &[], &[("HIVE_SESSION_TTL", "100ms")], ""),
+        ),
         ("HIVE_LEASE_TTL", refused("nexus", &[], &[], "[hive]\nlease_ttl = 0.5")),
-        ("HIVE_MAX_QUEUED", refused("nexus", &[], &[("HIVE_MAX_QUEUED", "0")], "")),
-        ("HIVE_POISON_LOSSES", refused("nexus", &[], &[("HIVE_POISON_LOSSES", "0")], "")),
-        ("HIVE_LOW_SHARE", refused("nexus", &[], &[("HIVE_LOW_SHARE", "1.5")], "")),
-        ("HIVE_NAMESPACE", refused("nexus", &[], &[("HIVE_NAMESPACE", "a{b}")], "")),
-        ("both queues", refused("nexus", &[], &[("HIVE_HIGH_PRIORITY_QUEUE", "venom:tasks:background")], "")),
-        ("neither process", refused("nexus", &[], &[("HIVE_DURABILITY", "always")], "")),
+        (
+            "HIVE_MAX_QUEUED",
+            refused("nexus", &[], &[("HIVE_MAX_QUEUED", "0")], ""),
+        ),
+        (
+            "HIVE_POISON_LOSSES",
+            refused("nexus", &[], &[("HIVE_POISON_LOSSES", "0")], ""),
+        ),
+        (
+            "HIVE_LOW_SHARE",
+            refused("nexus", &[], &[("HIVE_LOW_SHARE", "1.5")], ""),
+        ),
+        (
+            "HIVE_NAMESPACE",
+            refused("nexus", &[], &[("HIVE_NAMESPACE", "a{b}")], ""),
+        ),
+        (
+            "both queues",
+            refused(
+                "nexus",
+                &[],
+                &[("HIVE_HIGH_PRIORITY_QUEUE", "venom:tasks:background")],
+                "",
+            ),
+        ),
+        (
+            "neither process",
+            refused("nexus", &[], &[("HIVE_DURABILITY", "always")], ""),
+        ),
         ("ENABLE_HIVE", refused("nexus", &[], &[("ENABLE_HIVE", "perhaps")], "")),
     ] {
         assert!(found.contains(text), "{text}: {found}");
