@@ -267,7 +267,7 @@ pub struct StoredTask {
     pub created_at: u64,
     /// When it may run, while it is delayed.
     pub due_at: Option<u64>,
-    /// When it was leased last.
+    /// When its last run began: when it was leased, and once that run ended, as its ending told.
     pub started_at: Option<u64>,
     /// When it ended.
     pub ended_at: Option<u64>,

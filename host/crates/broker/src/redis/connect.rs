@@ -171,6 +171,31 @@ impl Connector {
         Ok(())
     }
 
+    /// Says so when Redis is set up to lose accepted tasks. Whether it tells its settings is up to its user's rights.
+    pub(super) async fn warn_of_losses(&self, mut conn: MultiplexedConnection) {
+        let asked = ["maxmemory-policy", "appendonly", "save"];
+        let get = redis::cmd("CONFIG").arg("GET").arg(&asked).to_owned();
+        let answer = self.in_time(async { get.query_async(&mut conn).await.map_err(|error| self.told(&error)) });
+        let Ok(known) = answer.await as Result<HashMap<String, String>, BrokerError> else {
+            return;
+        };
+        let is = |name: &str, value: &str| known.get(name).is_some_and(|found| found == value);
+        if known.contains_key("maxmemory-policy") && !is("maxmemory-policy", "noeviction") {
+            tracing::warn!(
+                place = self.place,
+                policy = known.get("maxmemory-policy"),
+                "it may throw tasks away when its memory is full; set maxmemory-policy noeviction"
+            );
+        }
+        if is("appendonly", "no") {
+            tracing::warn!(
+                place = self.place,
+                snapshots = !is("save", ""),
+                "tasks accepted since its last snapshot are lost when it ends; set appendonly yes"
+            );
+        }
+    }
+
     /// Asks the sentinels in turn.
     async fn master(
         &self,

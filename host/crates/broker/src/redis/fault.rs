@@ -57,9 +57,6 @@ fn by_kind(broker: String, error: &RedisError, said: &str) -> BrokerError {
             said,
         ),
         ErrorKind::InvalidClientConfig => refused(broker, "the settings cannot be used", said),
-        ErrorKind::Server(_) | ErrorKind::Extension if said.contains("lag") && said.contains("script") => {
-            refused(broker, "Redis 7 or newer is needed", said)
-        }
         ErrorKind::Server(_) | ErrorKind::Extension => refused(broker, "it does not do what was asked", said),
         _ if error.is_connection_refusal() => {
             unavailable(broker, "nobody listens there; start Redis or correct the address")

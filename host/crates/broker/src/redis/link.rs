@@ -153,6 +153,9 @@ async fn keep(connector: Arc<Connector>, usage: Use, line: watch::Sender<Line>, 
                 number += 1;
                 tracing::debug!(place = connector.place(), ?usage, number, "connected");
                 wait = Wait::default();
+                if number == 1 && usage == Use::Quick {
+                    connector.warn_of_losses(conn.clone()).await;
+                }
                 let up = Up {
                     conn: conn.clone(),
                     number,

@@ -63,7 +63,7 @@ async fn a_running_record_that_is_none_does_not_hold_up_the_others() {
     let endings = tasks.iter().map(|task| completed(task.id, 1)).collect();
     let settled = broker.finish(session, endings).await.unwrap();
     let written = Recorded::Written(State::Completed);
-    assert_eq!(settled.recorded, [written.clone(), Recorded::Stale, written]);
+    assert_eq!(settled.recorded, [written, Recorded::Stale, written]);
     let counts = broker.counts().await.unwrap();
     assert_eq!((counts.completed, counts.running), (2, 0));
     assert_eq!(broker.tend().await.unwrap().corrupt, 1);

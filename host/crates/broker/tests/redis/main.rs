@@ -14,6 +14,7 @@ mod hive;
 mod places;
 #[path = "../support/redis_server.rs"]
 mod redis_server;
+mod sessions;
 mod trouble;
 mod work;
 

@@ -34,5 +34,9 @@ call('HSET', use, '', used - old + size, '=' .. key, size)
 call('ZADD', expiry, now + ttl, key)
 call('ZADD', names, 0, key)
 call('SET', name .. ':v:' .. key, value, 'PX', ttl)
+-- the books of a namespace that nobody writes to go with its last entry
+if call('PTTL', names) < ttl then
+  for _, book in ipairs({ use, expiry, names }) do call('PEXPIRE', book, ttl + 1000) end
+end
 flush()
 return { 'ok' }
