@@ -16,7 +16,7 @@ const ITEMS_HELP: &str = "Items are a JSON array, or lines: each is JSON if it r
 
 /// `venom-host map`.
 #[derive(Debug, Args)]
-#[command(after_help = format!("Examples:\n  seq 20 | venom-host map EchoSkill.say --items - --param text\n  \
+#[command(after_help = format!("Examples:\n  seq 20 | venom-host map EchoSkill.item --items - --reduce EchoSkill.sum\n  \
                   venom-host map ScanSkill.host --items hosts.txt --param host --reduce ReportSkill.merge --json\n\n{ITEMS_HELP}"))]
 pub(crate) struct MapArgs {
     /// Skill and method, for example FileSkill.read_file

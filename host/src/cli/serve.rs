@@ -87,8 +87,8 @@ pub(crate) struct HiveArgs {
     /// Keep no tasks: skills are only called at once [env: ENABLE_HIVE=false]
     #[arg(long, conflicts_with_all = ["redis_url", "hive_durability"])]
     pub no_hive: bool,
-    /// What tasks in hive.db survive: the end of the process, or power cuts too [env: HIVE_DURABILITY] [default: process]
-    #[arg(long, value_name = "process|power", hide_possible_values = true)]
+    /// What tasks in hive.db survive: the end of the `process`, or `power` cuts too [env: HIVE_DURABILITY] [default: process]
+    #[arg(long, value_name = "WHAT", hide_possible_values = true)]
     pub hive_durability: Option<DurabilityArg>,
 }
 

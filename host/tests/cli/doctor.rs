@@ -1,7 +1,5 @@
 //! `doctor` on healthy and broken installations.
 
-use std::io::{Read as _, Write as _};
-use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 
 use crate::home::{Home, Said};
@@ -89,32 +87,18 @@ fn each_broken_part_is_found() {
 }
 
 #[test]
-fn redis_is_asked_only_when_configured() {
+fn the_file_of_tasks_must_be_writable_and_is_seen_in_use() {
     let home = Home::initialised();
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    let server = std::thread::spawn(move || {
-        let (mut stream, _) = listener.accept().unwrap();
-        let mut heard = [0; 6];
-        stream.read_exact(&mut heard).unwrap();
-        stream.write_all(b"+PONG\r\n").unwrap();
-        heard
-    });
-    let ask = |url: String| {
-        let output = home
-            .command(&["doctor", "--json"])
-            .env("REDIS_URL", url)
-            .output()
-            .unwrap();
-        Said {
-            code: output.status.code().unwrap(),
-            out: String::from_utf8(output.stdout).unwrap(),
-            err: String::from_utf8(output.stderr).unwrap(),
-        }
+    let detail = |said: &Said| {
+        let report = said.json();
+        let checks = report["checks"].as_array().unwrap();
+        let check = checks.iter().find(|check| check["name"] == "tasks").unwrap();
+        check["detail"].as_str().unwrap().to_owned()
     };
-    let said = ask(format!("redis://:s3cret@{address}/0"));
-    assert_eq!(status(&said, "redis"), "ok");
-    assert!(!said.out.contains("s3cret") && !said.err.contains("s3cret"));
-    assert_eq!(&server.join().unwrap(), b"PING\r\n");
-    assert_eq!(status(&ask(format!("redis://{address}/0")), "redis"), "fail");
+    let doctor = || home.run(&["doctor", "--json"]);
+    assert!(detail(&doctor()).contains("is made by the first nexus"));
+    let nexus = home.start(&["nexus", "--port", "0"], "nexus ready ");
+    assert!(detail(&doctor()).contains("is used by a nexus now"));
+    drop(nexus);
+    assert!(detail(&doctor()).contains("can be written"));
 }

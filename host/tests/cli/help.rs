@@ -27,7 +27,22 @@ const COMMANDS: [&str; 22] = [
     "doctor",
 ];
 
-const MORE: [&str; 4] = ["nodes list", "nodes show", "nodes drain", "completions"];
+const MORE: [&str; 14] = [
+    "nodes list",
+    "nodes show",
+    "nodes drain",
+    "completions",
+    "task",
+    "task submit",
+    "task get",
+    "task list",
+    "task watch",
+    "task cancel",
+    "task requeue",
+    "task queues",
+    "task group",
+    "map",
+];
 
 #[test]
 fn every_command_has_help_with_an_example() {

@@ -78,6 +78,11 @@ impl Home {
         std::fs::write(self.path().join(name), text).unwrap();
     }
 
+    /// A file in the directory commands run in.
+    pub(crate) fn write_beside(&self, name: &str, text: &str) {
+        std::fs::write(self.directory.path().join(name), text).unwrap();
+    }
+
     /// The binary with an environment of its own: what the machine has set cannot change a test.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_venom-host"));

@@ -7,11 +7,18 @@
     reason = "a helper of a test that fails is a test that fails"
 )]
 
+mod brokers;
 mod bundles;
 mod doctor;
 mod help;
+mod hive;
 mod home;
 mod init;
+mod maps;
 mod mistakes;
+#[path = "../../crates/broker/tests/support/redis_server.rs"]
+#[expect(dead_code, clippy::expect_used, reason = "these tests use a part of it")]
+mod redis_server;
 mod serving;
 mod skills;
+mod tasks;

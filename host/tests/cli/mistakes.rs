@@ -13,6 +13,14 @@ fn free_port() -> u16 {
 #[test]
 fn wrong_use_is_exit_code_2() {
     let home = Home::initialised();
+    for (name, text) in [
+        ("broken.jsonl", "{\"skill_name\": \"EchoSkill\"}\n"),
+        ("no_list.json", "{\n  \"items\": [1, 2]\n}\n"),
+        ("no_array.json", "[1, 2,\n"),
+        ("list.json", "[]"),
+    ] {
+        home.write_beside(name, text);
+    }
     let mut all = String::new();
     let cases: &[&[&str]] = &[
         &[],
@@ -33,6 +41,39 @@ fn wrong_use_is_exit_code_2() {
         &["skill", "new", "not a name"],
         &["skill", "build", "nowhere"],
         &["doctor", "--log", "=!"],
+        &["nexus", "--no-hive", "--redis-url", "redis://h"],
+        &["nexus", "--hive-durability", "always"],
+        &["task", "submit"],
+        &["task", "submit", "EchoSkill"],
+        &["task", "submit", "EchoSkill.say", "--file", "tasks.json"],
+        &["task", "submit", "--file", "tasks.json", "--priority", "3"],
+        &["task", "submit", "--file", "nowhere.json"],
+        &["task", "submit", "--file", "broken.jsonl"],
+        &["task", "submit", "EchoSkill.say", "--priority", "urgent"],
+        &["task", "submit", "EchoSkill.say", "--priority", "11"],
+        &["task", "submit", "EchoSkill.say", "--strategy", "luck"],
+        &["task", "submit", "EchoSkill.say", "--depends-on", "the-first"],
+        &["task", "get", "01a1fcc5"],
+        &["task", "list", "--status", "lost"],
+        &["task", "list", "--limit", "1001"],
+        &["task", "cancel"],
+        &["task", "requeue"],
+        &["task", "requeue", "01a1fcc5-3083-71f1-a054-7839538b3f63", "--all-dead"],
+        &["task", "group", "nightly", "--rate", "0"],
+        &["task", "group", "nightly", "--remove", "--concurrency", "1"],
+        &["map", "EchoSkill.say"],
+        &["map", "EchoSkill.say", "--items", "nowhere.json"],
+        &["map", "EchoSkill.say", "--items", "no_list.json"],
+        &["map", "EchoSkill.say", "--items", "no_array.json"],
+        &["map", "EchoSkill.say", "--items", "list.json", "--reduce", "EchoSkill"],
+        &[
+            "map",
+            "EchoSkill.say",
+            "--items",
+            "list.json",
+            "--reduce-param",
+            "results",
+        ],
     ];
     for args in cases {
         let said = home.run(args);
@@ -51,7 +92,9 @@ fn what_failed_is_exit_code_1() {
     let home = Home::initialised();
     home.write("text.venom", "no bundle");
     let mut all = String::new();
+    home.write("items", "one");
     let text = home.path().join("text.venom").display().to_string();
+    let items = home.path().join("items").display().to_string();
     let cases: &[&[&str]] = &[
         &["run", "EchoSkill.say"],
         &["bundle", "verify", &text],
@@ -59,6 +102,23 @@ fn what_failed_is_exit_code_1() {
         &["skill", "inspect", "EchoSkill"],
         &["nodes", "list", "--nexus", "http://127.0.0.1:1"],
         &["exec", "EchoSkill.say", "--nexus", "http://127.0.0.1:1"],
+        &["task", "submit", "EchoSkill.say", "--nexus", "http://127.0.0.1:1"],
+        &["task", "queues", "--nexus", "http://127.0.0.1:1"],
+        &[
+            "task",
+            "watch",
+            "01a1fcc5-3083-71f1-a054-7839538b3f63",
+            "--nexus",
+            "http://127.0.0.1:1",
+        ],
+        &[
+            "map",
+            "EchoSkill.say",
+            "--items",
+            &items,
+            "--nexus",
+            "http://127.0.0.1:1",
+        ],
     ];
     for args in cases {
         let said = home.run(args);

@@ -93,6 +93,12 @@ fn tokens_are_asked_for_and_where_they_come_from_is_told() {
     let stranger = Home::new();
     let none = stranger.run(&["nodes", "list", "--nexus", &url]);
     assert_eq!(none.code, 1);
+    let task = home.run(&["task", "list", "--nexus", &url, "--token", "wrong"]);
+    assert_eq!(
+        (task.code, task.failure()),
+        (1, wrong.failure()),
+        "tasks are for those with a token too"
+    );
     let told = format!("{}\n{}", wrong.failure(), stranger.tidy(&none.failure()));
     insta::assert_snapshot!("tokens", told.replace(&url, "[url]"));
 }

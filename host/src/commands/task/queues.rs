@@ -10,6 +10,9 @@ use crate::client::NexusClient;
 use crate::failure::Failure;
 use crate::output;
 
+/// Longest a nexus may take to put 1,000 tasks back, beyond what any answer may take.
+const ROUND_LIMIT: Duration = Duration::from_secs(30);
+
 /// Answer of `POST /api/v1/queues/dead/requeue`.
 #[derive(Debug, Deserialize)]
 struct Requeued {
@@ -18,7 +21,7 @@ struct Requeued {
 }
 
 /// What `task requeue --all-dead --json` prints.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Serialize)]
 struct AllRequeued {
     requeued: u64,
     left: u64,
@@ -101,16 +104,19 @@ pub(super) async fn group(args: &GroupArgs, client: &NexusClient) -> Result<(), 
     ))
 }
 
-/// Puts every dead letter back.
+/// Puts every dead letter back, as many as there are now: those that fail again meanwhile would keep it busy for ever.
 pub(super) async fn requeue_dead(json: bool, client: &NexusClient) -> Result<(), Failure> {
-    let mut all = AllRequeued::default();
-    loop {
+    let stats: QueueStats = client.get("/api/v1/queues").await?;
+    let mut all = AllRequeued {
+        requeued: 0,
+        left: stats.dead_letters,
+    };
+    while all.left > 0 && all.requeued < stats.dead_letters {
         let path = "/api/v1/queues/dead/requeue";
-        let round: Requeued = client.post(path, &serde_json::json!({}), Duration::ZERO).await?;
+        let round: Requeued = client.post(path, &serde_json::json!({}), ROUND_LIMIT).await?;
         all.requeued += round.requeued;
         all.left = round.left;
-        // Those that fail again while this goes on would keep it busy for ever: a round that moved nothing is the last.
-        if round.left == 0 || round.requeued == 0 {
+        if round.requeued == 0 {
             break;
         }
     }
