@@ -21,10 +21,6 @@ const NEWEST: u32 = 1;
 /// whatever the length of its queue; the rest is left to the page cache of the system.
 const PAGE_CACHE: i64 = -16 * 1_024;
 
-/// Frames of the write-ahead log before they are copied into the file: 16 MiB, so that a busy queue waits for the
-/// disk a few times in a second and the log stays small.
-const LOG_PAGES: i64 = 4_096;
-
 /// Statements kept prepared; more than this back end has.
 const STATEMENTS: usize = 128;
 
@@ -105,15 +101,15 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
 /// The connection that writes; brings the file to the newest version.
 pub(super) fn writer(path: &Path, durability: Durability) -> Result<Connection, BrokerError> {
     let told = |error: rusqlite::Error| told(&place(path), &error);
-    let mut conn = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(told)?;
+    let mut conn = connect(path).map_err(told)?;
     conn.pragma_update(None, "journal_mode", "WAL").map_err(told)?;
     let synchronous = match durability {
         Durability::Process => "NORMAL",
         Durability::Power => "FULL",
     };
     conn.pragma_update(None, "synchronous", synchronous).map_err(told)?;
-    conn.pragma_update(None, "wal_autocheckpoint", LOG_PAGES)
-        .map_err(told)?;
+    // The log is copied into the file by a thread of its own.
+    conn.pragma_update(None, "wal_autocheckpoint", 0).map_err(told)?;
     let version: u32 = conn
         .pragma_query_value(None, "user_version", |row| row.get(0))
         .map_err(told)?;
@@ -124,18 +120,22 @@ pub(super) fn writer(path: &Path, durability: Durability) -> Result<Connection, 
     Ok(conn)
 }
 
-/// A connection that reads while the other one writes.
+/// A connection that reads while the first one writes.
 pub(super) fn reader(path: &Path) -> Result<Connection, BrokerError> {
-    let open = || -> rusqlite::Result<Connection> {
-        let conn = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-        conn.pragma_update(None, "query_only", true)?;
-        Ok(conn)
-    };
-    open().map_err(|error| told(&place(path), &error))
+    let conn = another(path)?;
+    let only = conn.pragma_update(None, "query_only", true);
+    only.map_err(|error| told(&place(path), &error))?;
+    Ok(conn)
 }
 
-fn connect(path: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {
-    let conn = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+/// A connection beside the first one.
+pub(super) fn another(path: &Path) -> Result<Connection, BrokerError> {
+    connect(path).map_err(|error| told(&place(path), &error))
+}
+
+fn connect(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let conn = Connection::open_with_flags(path, flags)?;
     conn.busy_timeout(PATIENCE)?;
     conn.pragma_update(None, "cache_size", PAGE_CACHE)?;
     conn.pragma_update(None, "temp_store", "MEMORY")?;

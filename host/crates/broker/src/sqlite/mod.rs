@@ -10,6 +10,7 @@ mod fault;
 mod file;
 mod finish;
 mod groups;
+mod log;
 mod moves;
 mod progress;
 mod read;
@@ -61,6 +62,7 @@ pub struct SqliteBroker {
     // In the order in which they must end.
     reader: Reader,
     writer: Writer,
+    _keeper: log::Keeper,
     _claimed: file::Claimed,
 }
 
@@ -84,20 +86,22 @@ impl SqliteBroker {
         let conn = file::writer(path, durability)?;
         let mut books = Books::default();
         books.reload(&conn).map_err(|error| fault::told(&place, &error))?;
+        let no_thread = |error: std::io::Error| BrokerError::Unavailable {
+            broker: place.clone(),
+            why: format!("no thread for it: {error}"),
+        };
         let (hints, _) = broadcast::channel(HINTS);
         let settings = Arc::new(settings);
         let counts = Arc::new(Mutex::new(books.counts));
+        let (keeper, log) = log::Keeper::start(file::another(path)?).map_err(no_thread)?;
         let store = Store {
             conn,
             books,
+            log,
             settings: Arc::clone(&settings),
             place: place.clone(),
             hints: hints.clone(),
             counts: Arc::clone(&counts),
-        };
-        let no_thread = |error: std::io::Error| BrokerError::Unavailable {
-            broker: place.clone(),
-            why: format!("no thread for it: {error}"),
         };
         Ok(Self {
             reader: Reader::start(file::reader(path)?, place.clone()).map_err(no_thread)?,
@@ -106,6 +110,7 @@ impl SqliteBroker {
             place,
             counts,
             hints,
+            _keeper: keeper,
             _claimed: claimed,
         })
     }

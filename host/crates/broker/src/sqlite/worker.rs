@@ -9,6 +9,7 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 
 use super::books::Books;
 use super::fault::{Fault, told};
+use super::log::Log;
 use super::txn::Txn;
 use crate::{Answer, BrokerError, Counts, Hint, Settings};
 
@@ -68,6 +69,7 @@ where
 pub(super) struct Store {
     pub(super) conn: Connection,
     pub(super) books: Books,
+    pub(super) log: Log,
     pub(super) settings: Arc<Settings>,
     pub(super) place: String,
     pub(super) hints: broadcast::Sender<Hint>,
@@ -78,7 +80,9 @@ pub(super) struct Store {
 impl Store {
     fn round(&mut self, mut jobs: Vec<Ask>) {
         let Err(error) = self.attempt(&mut jobs) else {
-            return jobs.into_iter().for_each(|job| job.answer(None));
+            let tasks = jobs.iter().map(|job| job.weight()).sum();
+            jobs.into_iter().for_each(|job| job.answer(None));
+            return self.log.grew(&self.conn, tasks);
         };
         if jobs.len() == 1 {
             tracing::warn!(place = self.place, %error, "a request could not be stored");

@@ -89,7 +89,11 @@ pub(crate) async fn entries_whose_time_is_up_give_their_bytes_back(make: &Maker)
     set(&hive, 200, "k1", 34, ms(100)).await.unwrap();
     set(&hive, 200, "k2", 34, ms(100)).await.unwrap();
     assert!(set(&hive, 200, "k3", 34, LONG).await.is_err());
-    eventually("there is room", async || set(&hive, 200, "k3", 34, LONG).await.is_ok()).await;
+    eventually("their time is up", async || {
+        hive.broker.cache_keys("n", 9).await.unwrap().is_empty()
+    })
+    .await;
+    set(&hive, 200, "k3", 34, LONG).await.expect("there is room");
     set(&hive, 200, "k1", 34, LONG)
         .await
         .expect("a key that was there before");
