@@ -23,11 +23,20 @@ impl EchoSkill {
         text.repeat(times as usize)
     }
 
-    /// Returns `item`: for trying out maps.
+    /// Returns `item`: for trying out maps, with or without what ParallelSkill adds.
     fn item(
         /// Anything.
         item: Value,
+        /// What the map is about.
+        task_description: Option<String>,
+        /// Place of the item.
+        item_index: Option<u32>,
+        /// Items in all.
+        total_items: Option<u32>,
     ) -> Value {
+        if let (Some(index), Some(total)) = (item_index, total_items) {
+            progress::report(index + 1, total, &task_description.unwrap_or_default());
+        }
         item
     }
 

@@ -20,6 +20,8 @@ use crate::serve::Server;
 use crate::state::Shared;
 use crate::{InvalidSettings, NexusSettings, api, tls};
 
+/// Between two looks at the tasks that still run.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// For links to close and answers to be written, after the drain.
 const END_LIMIT: Duration = Duration::from_secs(5);
 
@@ -162,6 +164,13 @@ async fn end_in_order(shared: &Shared) {
         let left = shared.driver.counts().calls_in_flight;
         tracing::warn!(left, "drain timeout passed, calls in flight are lost");
     }
+    if tokio::time::timeout(shared.settings.drain_timeout, tasks_end(shared))
+        .await
+        .is_err()
+    {
+        let left = shared.driver.counts().tasks_running;
+        tracing::warn!(left, "drain timeout passed, tasks that run will run again");
+    }
     shared.driver.for_each_link(|link| {
         if link.protocol >= 2 {
             let reason = "the nexus is shutting down".to_owned();
@@ -172,6 +181,13 @@ async fn end_in_order(shared: &Shared) {
     shared.tasks.close();
     if tokio::time::timeout(END_LIMIT, shared.tasks.wait()).await.is_err() {
         tracing::warn!(left = shared.tasks.len(), "tasks did not end in time");
+    }
+}
+
+/// Waits until no task of this nexus runs; it claims no more.
+async fn tasks_end(shared: &Shared) {
+    while shared.driver.counts().tasks_running > 0 {
+        tokio::time::sleep(LOOK_EVERY).await;
     }
 }
 

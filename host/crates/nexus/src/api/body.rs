@@ -203,6 +203,17 @@ impl FromRequest<Arc<Shared>> for Limited {
     }
 }
 
+/// A body that says nothing here, read all the same: a connection with an unread body cannot be used again.
+pub(crate) struct Unsaid;
+
+impl FromRequest<Arc<Shared>> for Unsaid {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request<Body>, shared: &Arc<Shared>) -> Result<Self, Problem> {
+        Limited::from_request(request, shared).await.map(|_| Self)
+    }
+}
+
 /// A 200 answer of JSON.
 pub(crate) fn json(value: &impl Serialize) -> Result<Response, Problem> {
     json_with(StatusCode::OK, value)

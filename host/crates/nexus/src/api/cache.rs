@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 use venom_protocol::CacheEntry;
 
 use super::App;
-use super::body::{CachePath, Limited, TextPath, json as answer};
+use super::body::{CachePath, Limited, TextPath, Unsaid, json as answer};
 use super::problem::{Problem, ProblemBody};
 use super::query::Query;
 
@@ -127,7 +127,11 @@ pub(super) async fn write(
         (status = 200, description = "whether there was one", body = CacheRemoved),
         (status = 503, description = "the broker cannot be reached", body = ProblemBody, content_type = "application/problem+json"),
     ))]
-pub(super) async fn remove(State(shared): App, CachePath { namespace, key }: CachePath) -> Result<Response, Problem> {
+pub(super) async fn remove(
+    State(shared): App,
+    CachePath { namespace, key }: CachePath,
+    _: Unsaid,
+) -> Result<Response, Problem> {
     let removed = shared.hive()?.broker.cache_delete(&namespace, &key).await;
     let existed = removed.map_err(|error| Problem::of_broker(&error))?;
     answer(&CacheRemoved { existed })

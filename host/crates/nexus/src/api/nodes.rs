@@ -10,7 +10,7 @@ use utoipa::IntoParams;
 use venom_protocol::{NodeAnswer, NodeId, NodeList, NodeView, SessionId};
 
 use super::App;
-use super::body::{NodePath, json};
+use super::body::{NodePath, Unsaid, json};
 use super::problem::{Problem, ProblemBody};
 use crate::auth::door::Visitor;
 use crate::state::Shared;
@@ -121,6 +121,7 @@ pub(super) async fn drain(
     State(shared): App,
     Extension(visitor): Extension<Visitor>,
     NodePath(node_id): NodePath,
+    _: Unsaid,
 ) -> Result<Response, Problem> {
     change(&shared, &visitor, node_id, Drain::Begin).await
 }
@@ -137,6 +138,7 @@ pub(super) async fn undrain(
     State(shared): App,
     Extension(visitor): Extension<Visitor>,
     NodePath(node_id): NodePath,
+    _: Unsaid,
 ) -> Result<Response, Problem> {
     change(&shared, &visitor, node_id, Drain::End).await
 }

@@ -10,7 +10,7 @@ use venom_broker::{Counts, State as TaskState};
 use venom_protocol::{GroupLimits, GroupView, Priority, QueueStats};
 
 use super::App;
-use super::body::{Json, TextPath, json as answer};
+use super::body::{Json, TextPath, Unsaid, json as answer};
 use super::problem::{Problem, ProblemBody};
 use crate::auth::door::Visitor;
 
@@ -119,6 +119,7 @@ pub(super) async fn unlimit(
     State(shared): App,
     Extension(visitor): Extension<Visitor>,
     TextPath(name): TextPath,
+    _: Unsaid,
 ) -> Result<Response, Problem> {
     check_name(&name)?;
     let hive = shared.hive()?;
@@ -139,6 +140,7 @@ pub(super) async fn unlimit(
 pub(super) async fn requeue_dead(
     State(shared): App,
     Extension(visitor): Extension<Visitor>,
+    _: Unsaid,
 ) -> Result<Response, Problem> {
     let hive = shared.hive_for_work()?;
     let of_broker = |error| Problem::of_broker(&error);

@@ -17,7 +17,7 @@ use venom_protocol::{
 };
 
 use super::App;
-use super::body::{Json, TaskPath, json as answer, json_with};
+use super::body::{Json, TaskPath, Unsaid, json as answer, json_with};
 use super::problem::{Problem, ProblemBody};
 use super::query::Query;
 use crate::auth::door::Visitor;
@@ -181,6 +181,7 @@ pub(super) async fn cancel(
     State(shared): App,
     Extension(visitor): Extension<Visitor>,
     TaskPath(task): TaskPath,
+    _: Unsaid,
 ) -> Result<Response, Problem> {
     let hive = shared.hive()?;
     let cancelled = hive.cancel(task).await.map_err(|error| Problem::of_broker(&error))?;
@@ -209,6 +210,7 @@ pub(super) async fn requeue(
     State(shared): App,
     Extension(visitor): Extension<Visitor>,
     TaskPath(task): TaskPath,
+    _: Unsaid,
 ) -> Result<Response, Problem> {
     let hive = shared.hive_for_work()?;
     let requeued = hive.requeue(task).await.map_err(|error| Problem::of_broker(&error))?;

@@ -31,10 +31,11 @@ impl Hive {
                 first = false;
             }
         }
-        if tokio::time::timeout(LEAVE_PATIENCE, self.broker.leave(self.session))
-            .await
-            .is_err()
-        {
+        let leaving = async {
+            self.written.cancelled().await;
+            self.broker.leave(self.session).await
+        };
+        if tokio::time::timeout(LEAVE_PATIENCE, leaving).await.is_err() {
             tracing::debug!("session was not given up in time; it expires");
         }
     }

@@ -60,6 +60,8 @@ pub(crate) struct Hive {
     to_tend: tokio::sync::Notify,
     /// Held while progress is written down.
     telling: tokio::sync::Mutex<()>,
+    /// The last ending is written down: the session may be given up.
+    written: CancellationToken,
     /// Messages on their way to other nexuses.
     relays: TaskTracker,
     /// Questions of skills that are being answered.
@@ -104,6 +106,7 @@ impl Hive {
             health: Mutex::new(Some("not asked yet".to_owned())),
             to_tend: tokio::sync::Notify::new(),
             telling: tokio::sync::Mutex::new(()),
+            written: CancellationToken::new(),
             relays: TaskTracker::new(),
             asked: TaskTracker::new(),
             stopping,

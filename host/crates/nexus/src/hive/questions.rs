@@ -15,6 +15,7 @@ use venom_protocol::{
     TaskId, TaskRequest, TaskSpec,
 };
 
+use super::bells::LOOK_ANYWAY;
 use super::intake::Submitter;
 use super::{Hive, NotTaken};
 use crate::driver::Asking;
@@ -42,17 +43,28 @@ impl Hive {
         }
         let counted = self.asked.token();
         let hive = Arc::clone(self);
+        let request_id = ask.request_id;
         tasks.spawn(async move {
             tokio::select! {
                 reply = hive.reply(node, link, ask) => answer(&to, ask_id, reply),
                 // nobody there to hear it
                 () = to.closed() => {}
+                () = hive.over(node, request_id) => {}
                 () = hive.stopping.cancelled() => {
                     answer(&to, ask_id, Err((HiveRefusal::Unavailable, "the nexus is shutting down".to_owned())));
                 }
             }
             drop(counted);
         });
+    }
+
+    /// Waits until the call has ended: nobody wants its answers any more.
+    async fn over(&self, node: NodeId, request_id: RequestId) {
+        while self.driver.asking(node, request_id).is_some() {
+            tokio::time::sleep(LOOK_ANYWAY).await;
+        }
+        // a call that does not run there (any more) is told so before this is over
+        tokio::time::sleep(LOOK_ANYWAY).await;
     }
 
     async fn reply(self: &Arc<Self>, node: NodeId, link: LinkId, ask: HiveAsk) -> Result<HiveReply, Refused> {

@@ -11,22 +11,26 @@ use super::Hive;
 
 /// Most endings of one batch.
 const BATCH: usize = 512;
+/// Between two looks at the end, while links close.
+const SHORT: Duration = Duration::from_millis(10);
 /// Wait after the broker did not answer.
 const PAUSE: Duration = Duration::from_millis(200);
 
 impl Hive {
     /// Writes until `ending`, and then what is left, as long as the broker answers.
     pub(super) async fn write_down(self: Arc<Self>, ending: CancellationToken) {
+        let _written = self.written.clone().drop_guard();
         let mut left: Vec<Ending> = Vec::new();
         loop {
             left.extend(self.desk.endings());
             if left.is_empty() {
-                if ending.is_cancelled() {
+                // links that close hand in what ran on them
+                if ending.is_cancelled() && self.driver.counts().tasks_running == 0 {
                     return;
                 }
                 tokio::select! {
                     () = self.desk.to_write.notified() => {}
-                    () = ending.cancelled() => {}
+                    () = ending.cancelled() => tokio::time::sleep(SHORT).await,
                 }
                 continue;
             }

@@ -293,6 +293,35 @@ async fn what_was_accepted_outlives_the_nexus() {
 }
 
 #[tokio::test]
+async fn a_nexus_that_stops_lets_running_tasks_finish_and_takes_no_more() {
+    let directory = tempfile::tempdir().unwrap();
+    let open = || sqlite_in(directory.path(), venom_broker::Settings::default());
+    let nexus = TestNexus::start_all(settings(), None, Some(open())).await;
+    let mut spore = FakeSpore::v2(&nexus, &["EchoSkill"]).await;
+    let running = nexus.submit(echo_task("x")).await;
+    let call = spore.expect("EXECUTE_SKILL").await;
+    let later = nexus
+        .submit(json!({ "skill_name": "OtherSkill", "method_name": "x" }))
+        .await;
+    nexus.ask_to_stop();
+    spore.respond(&call, json!("just in time")).await;
+    spore.expect("DISCONNECT").await;
+    drop(spore);
+    nexus.stopped().await;
+    let nexus = TestNexus::start_all(settings(), None, Some(open())).await;
+    let done = nexus.get(&format!("/api/v1/tasks/{running}")).await.body;
+    assert_eq!(
+        (&done["result"], &done["attempt"]),
+        (&json!("just in time"), &json!(1))
+    );
+    assert_eq!(
+        nexus.get(&format!("/api/v1/tasks/{later}")).await.body["status"],
+        "pending"
+    );
+    nexus.stop().await;
+}
+
+#[tokio::test]
 async fn a_result_over_the_limit_fails_the_task_with_the_limit_named() {
     let mut small = settings();
     small.hive.max_result = bytesize::ByteSize(10);
