@@ -9,6 +9,7 @@ impl Foreman {
         while let Some(&(due, request_id)) = self.deadlines.first()
             && due <= now
         {
+            self.deadlines.pop_first();
             self.overrun(now, request_id, out);
         }
         for place in self.laden.clone() {

@@ -6,11 +6,11 @@ use venom_protocol::{Lane, LaneNeeds, Priority};
 
 use crate::Foreman;
 use crate::index::Union;
+use crate::turns::LEVELS;
 
 /// Wants of one plan at most, beside those set aside for lower priorities. What does not fit comes with the next plan, as
 /// lanes take turns.
 const MOST_WANTS: usize = 128;
-const LEVELS: usize = 11;
 
 /// What to claim.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -90,13 +90,12 @@ impl Foreman {
     fn candidates<'a>(&mut self, ready: &'a [(Lane, Priority)]) -> Vec<Candidate<'a>> {
         let mut candidates = Vec::with_capacity(ready.len());
         for (lane, priority) in ready {
-            let known = self.lanes.look(lane);
-            if let Some(needs) = known.needs {
+            if let Some((needs, served)) = self.lanes.look(lane, *priority) {
                 candidates.push(Candidate {
                     lane,
                     priority: *priority,
                     needs,
-                    served: known.served,
+                    served,
                 });
             }
         }
@@ -136,16 +135,23 @@ impl Servable<'_> {
     }
 }
 
-/// Wants for picks set aside for priorities, spread over the lanes of each.
+/// Wants for picks set aside for priorities, in their order, spread over the lanes of each.
 fn set_aside(reserved: &[usize], servable: &[Servable<'_>]) -> Vec<PlanWant> {
     let mut taken = vec![0; servable.len()];
+    let mut order = Vec::new();
     for level in reserved {
-        let lanes = servable.iter().zip(&mut taken);
-        let open = lanes.filter(|(lane, taken)| usize::from(lane.priority.level()) == *level && **taken < lane.room);
-        if let Some((_, taken)) = open.min_by_key(|(_, taken)| **taken) {
+        let lanes = servable.iter().zip(&mut taken).enumerate();
+        let open =
+            lanes.filter(|(_, (lane, taken))| usize::from(lane.priority.level()) == *level && **taken < lane.room);
+        if let Some((at, (_, taken))) = open.min_by_key(|(_, (_, taken))| **taken) {
+            if *taken == 0 {
+                order.push(at);
+            }
             *taken += 1;
         }
     }
-    let wants = servable.iter().zip(taken).filter(|(_, taken)| *taken > 0);
+    let wants = order
+        .into_iter()
+        .filter_map(|at| Some((servable.get(at)?, *taken.get(at)?)));
     wants.map(|(lane, taken)| lane.want(taken)).collect()
 }

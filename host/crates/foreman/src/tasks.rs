@@ -38,7 +38,7 @@ impl Foreman {
             None => {}
         }
         self.turns.picked(order.priority);
-        let Some(needs) = self.lanes.picked(&order.lane) else {
+        let Some(needs) = self.lanes.picked(&order.lane, order.priority) else {
             let message = format!("`{}` is no lane", order.lane);
             let code = ErrorCode::InvalidParams;
             return settle(&order, None, Settlement::Fail { code, message }, out);

@@ -4,7 +4,8 @@
 
 use venom_protocol::Priority;
 
-const LEVELS: usize = 11;
+/// Priorities there are.
+pub(crate) const LEVELS: usize = 11;
 
 /// The count.
 #[derive(Debug, Default)]

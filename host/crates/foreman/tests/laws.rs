@@ -6,7 +6,10 @@
 #[path = "laws/model.rs"]
 mod model;
 #[cfg(test)]
-#[path = "laws/tasks.rs"]
+#[path = "laws/starve.rs"]
+mod starve;
+#[cfg(test)]
+#[path = "laws/tasks/mod.rs"]
 mod tasks;
 
 #[cfg(test)]
@@ -16,6 +19,7 @@ mod laws {
     use venom_foreman::{Foreman, Settings};
 
     use super::model::{Hive, Op, settings};
+    use super::starve::{Levels, Stream};
     use super::tasks::{Deed, Tasks};
 
     fn config() -> ProptestConfig {
@@ -47,6 +51,10 @@ mod laws {
             1 => any::<u8>().prop_map(Op::Abandon),
             2 => (0..8_u64).prop_map(Op::Wait),
         ]
+    }
+
+    fn levels() -> impl Strategy<Value = Levels> {
+        prop::collection::btree_map(0..10_u8, prop::collection::btree_set(0..3_u8, 1..4), 0..6)
     }
 
     fn deed() -> impl Strategy<Value = Deed> {
@@ -86,6 +94,41 @@ mod laws {
 
     proptest! {
         #![proptest_config(config())]
+
+        /// However few credits there are, and whatever was served before.
+        #[test]
+        fn no_priority_and_no_lane_that_waits_starves(
+            concurrencies in prop::collection::vec(1..4_u32, 1..3),
+            share in prop_oneof![Just(0.1), Just(0.25), Just(0.5)],
+            before in prop::collection::vec((levels(), 1..5_usize, 1..5_usize), 0..10),
+            mut waiting in levels(),
+            rounds in prop::collection::vec((1..5_usize, 1..5_usize), 1..8),
+        ) {
+            let mut stream = Stream::new(share, &concurrencies);
+            for (levels, batch, ends) in before {
+                stream.round(&levels, batch, ends);
+            }
+            waiting.entry(10).or_default().insert(0);
+            let lower = waiting.len() - 1;
+            let bound = (1.0 / share) as usize * lower;
+            let mut unserved = waiting.clone();
+            unserved.remove(&10);
+            let mut lanes: Vec<(u8, u8)> = unserved.iter().flat_map(|(level, lanes)| lanes.iter().map(|lane| (*level, *lane))).collect();
+            let mut picks = 0;
+            // a level has at most three lanes, each of which has its turn
+            while (!unserved.is_empty() || !lanes.is_empty()) && picks <= 3 * bound {
+                for (batch, ends) in &rounds {
+                    for (level, lane) in stream.round(&waiting, *batch, *ends) {
+                        picks += 1;
+                        if unserved.remove(&level).is_some() {
+                            prop_assert!(picks <= bound, "level {level} waited {picks} picks of at most {bound}");
+                        }
+                        lanes.retain(|waits| *waits != (level, lane));
+                    }
+                }
+            }
+            prop_assert!(unserved.is_empty() && lanes.is_empty(), "{unserved:?}, {lanes:?} starve");
+        }
 
         #[test]
         fn every_lease_ends_once_and_a_task_goes_only_where_it_may(deeds in prop::collection::vec(deed(), 1..150)) {

@@ -4,6 +4,12 @@
 #[path = "rules/calls.rs"]
 mod calls;
 #[cfg(test)]
+#[path = "rules/choices.rs"]
+mod choices;
+#[cfg(test)]
+#[path = "rules/ends.rs"]
+mod ends;
+#[cfg(test)]
 #[path = "rules/hive.rs"]
 mod hive;
 #[cfg(test)]
