@@ -9,6 +9,7 @@
 
 mod brokers;
 mod bundles;
+mod docs;
 mod doctor;
 mod help;
 mod hive;
