@@ -86,8 +86,8 @@ pub(crate) async fn a_quota_counts_keys_values_and_entries(make: &Maker) {
 
 pub(crate) async fn entries_whose_time_is_up_give_their_bytes_back(make: &Maker) {
     let hive = make.hive().await;
-    set(&hive, 200, "k1", 34, ms(100)).await.unwrap();
-    set(&hive, 200, "k2", 34, ms(100)).await.unwrap();
+    set(&hive, 200, "k1", 34, ms(400)).await.unwrap();
+    set(&hive, 200, "k2", 34, ms(400)).await.unwrap();
     assert!(set(&hive, 200, "k3", 34, LONG).await.is_err());
     eventually("their time is up", async || {
         hive.broker.cache_keys("n", 9).await.unwrap().is_empty()

@@ -63,7 +63,7 @@ pub(crate) async fn a_cancelled_run_does_not_come_back(make: &Maker) {
 }
 
 pub(crate) async fn a_wish_to_cancel_outlives_the_session(make: &Maker) {
-    let hive = make.hive_with(|settings| settings.session_ttl = ms(250)).await;
+    let hive = make.hive_with(|settings| settings.session_ttl = ms(600)).await;
     let session = hive.session().await;
     let root = task();
     let child = after(&[root.id]);

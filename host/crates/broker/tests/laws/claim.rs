@@ -63,12 +63,12 @@ pub(crate) async fn wants_are_served_in_turn(make: &Maker) {
 }
 
 pub(crate) async fn a_session_that_is_not_live_gets_nothing(make: &Maker) {
-    let hive = make.hive_with(|settings| settings.session_ttl = ms(100)).await;
+    let hive = make.hive_with(|settings| settings.session_ttl = ms(400)).await;
     hive.submit_some(2).await;
     let unknown = SessionId::random();
     assert_eq!(hive.claim_wants(unknown, &[want(1)], 1).await, Claim::default());
     let session = hive.session().await;
-    tokio::time::sleep(ms(150)).await;
+    tokio::time::sleep(ms(500)).await;
     assert_eq!(hive.claim_wants(session, &[want(1)], 1).await, Claim::default());
     hive.renew(session).await;
     assert_eq!(hive.claim(session, 1).await.len(), 1);

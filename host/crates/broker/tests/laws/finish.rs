@@ -144,12 +144,12 @@ pub(crate) async fn a_retry_with_a_delay_waits(make: &Maker) {
     let id = hive.submit_some(1).await[0];
     let lease = hive.claim_one(session).await;
     assert_eq!(
-        hive.end(session, &lease, retry(ms(150))).await,
+        hive.end(session, &lease, retry(ms(400))).await,
         Recorded::Written(State::Delayed)
     );
     let stored = hive.task(id).await;
     assert_eq!(stored.state, State::Delayed);
-    assert!(stored.due_at.is_some_and(|due| due >= stored.created_at + 150));
+    assert!(stored.due_at.is_some_and(|due| due >= stored.created_at + 400));
     assert_eq!(hive.counts().await.delayed, 1);
     assert_eq!(hive.claim(session, 1).await, []);
     hive.until(id, State::Pending).await;

@@ -78,7 +78,7 @@ pub(crate) async fn an_end_makes_room_in_a_group(make: &Maker) {
 }
 
 pub(crate) async fn a_dead_session_makes_room_in_a_group(make: &Maker) {
-    let hive = make.hive_with(|settings| settings.session_ttl = ms(200)).await;
+    let hive = make.hive_with(|settings| settings.session_ttl = ms(600)).await;
     hive.broker.limit_group("g", concurrency(2)).await.unwrap();
     submit(&hive, "A", 3).await;
     let session = hive.session().await;

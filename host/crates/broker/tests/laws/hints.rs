@@ -61,7 +61,7 @@ pub(crate) async fn new_work_is_hinted(make: &Maker) {
 }
 
 pub(crate) async fn work_that_comes_back_is_hinted(make: &Maker) {
-    let hive = make.hive_with(|settings| settings.session_ttl = ms(400)).await;
+    let hive = make.hive_with(|settings| settings.session_ttl = ms(1_000)).await;
     let session = hive.session().await;
     let mut hints = hive.broker.hints();
     let there = lane("EchoSkill");

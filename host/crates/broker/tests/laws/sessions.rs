@@ -17,7 +17,7 @@ pub(crate) async fn the_first_renewal_begins_a_session(make: &Maker) {
 }
 
 pub(crate) async fn leases_of_a_dead_session_go_before_newer_work(make: &Maker) {
-    let hive = make.hive_with(|settings| settings.session_ttl = ms(250)).await;
+    let hive = make.hive_with(|settings| settings.session_ttl = ms(600)).await;
     let session = hive.session().await;
     let old = hive.submit_some(3).await;
     let leases = hive.claim(session, 3).await;
@@ -50,11 +50,11 @@ pub(crate) async fn leases_of_a_dead_session_go_before_newer_work(make: &Maker) 
 }
 
 pub(crate) async fn a_session_that_was_not_given_up_lives_on(make: &Maker) {
-    let hive = make.hive_with(|settings| settings.session_ttl = ms(100)).await;
+    let hive = make.hive_with(|settings| settings.session_ttl = ms(400)).await;
     let session = hive.session().await;
     hive.submit_some(1).await;
     let lease = hive.claim_one(session).await;
-    tokio::time::sleep(ms(150)).await;
+    tokio::time::sleep(ms(500)).await;
     // Its time is over, but nobody has looked yet.
     assert!(!hive.renew(session).await.fresh);
     hive.tend().await;
@@ -63,7 +63,7 @@ pub(crate) async fn a_session_that_was_not_given_up_lives_on(make: &Maker) {
 }
 
 pub(crate) async fn a_session_that_was_given_up_is_new(make: &Maker) {
-    let hive = make.hive_with(|settings| settings.session_ttl = ms(100)).await;
+    let hive = make.hive_with(|settings| settings.session_ttl = ms(400)).await;
     let session = hive.session().await;
     let id = hive.submit_some(1).await[0];
     let lease = hive.claim_one(session).await;
@@ -103,11 +103,11 @@ pub(crate) async fn a_session_that_leaves_returns_its_leases(make: &Maker) {
 }
 
 pub(crate) async fn a_renewed_session_keeps_its_leases(make: &Maker) {
-    let hive = make.hive_with(|settings| settings.session_ttl = ms(400)).await;
+    let hive = make.hive_with(|settings| settings.session_ttl = ms(1_000)).await;
     let session = hive.session().await;
     hive.submit_some(1).await;
     let lease = hive.claim_one(session).await;
-    for _ in 0..16 {
+    for _ in 0..25 {
         tokio::time::sleep(ms(50)).await;
         assert!(!hive.renew(session).await.fresh);
         assert_eq!(hive.tend().await.requeued, []);
@@ -117,7 +117,7 @@ pub(crate) async fn a_renewed_session_keeps_its_leases(make: &Maker) {
 }
 
 pub(crate) async fn sessions_see_each_other(make: &Maker) {
-    let hive = make.hive_with(|settings| settings.session_ttl = ms(300)).await;
+    let hive = make.hive_with(|settings| settings.session_ttl = ms(800)).await;
     let neighbour = make.neighbour(&hive).await;
     let note = |text: &str| Note {
         text: text.to_owned(),

@@ -9,16 +9,16 @@ pub(crate) async fn a_delayed_task_waits_for_its_time(make: &Maker) {
     let hive = make.hive().await;
     let session = hive.session().await;
     let tasks = hive
-        .submit(&[delayed(ms(400)), delayed(ms(60_000)), delayed(ms(150))])
+        .submit(&[delayed(ms(900)), delayed(ms(60_000)), delayed(ms(400))])
         .await;
     let stored = hive.task(tasks[0]).await;
     assert_eq!(
         (stored.state, stored.due_at),
-        (State::Delayed, Some(stored.created_at + 400))
+        (State::Delayed, Some(stored.created_at + 900))
     );
     let tended = hive.tend().await;
     assert_eq!(tended.promoted, 0);
-    assert!(tended.next_due.is_some_and(|due| due <= ms(150)), "{tended:?}");
+    assert!(tended.next_due.is_some_and(|due| due <= ms(400)), "{tended:?}");
     assert_eq!(hive.claim(session, 9).await, []);
     let mut promoted = 0;
     eventually("the first is due", async || {
