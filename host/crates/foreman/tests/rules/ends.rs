@@ -132,6 +132,9 @@ fn a_v1_node_that_overruns_keeps_its_slot_taken_until_it_answers() {
     assert_eq!((settled(&actions).len(), cancels(&actions)), (1, 0), "{actions:?}");
     assert_eq!(hive.tasks(), (0, 0));
     assert!(hive.lease(2, lane("EchoSkill")).is_empty(), "the slot is taken");
+    hive.beat(1, 0.0, 1, None);
+    let record = hive.foreman.node(&node(1)).unwrap();
+    assert_eq!((record.in_flight(), record.active_tasks()), (0, 1), "counted once");
     let actions = hive.done(1, 1);
     assert_eq!(
         (settled(&actions).len(), sent(&actions)),
