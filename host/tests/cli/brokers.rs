@@ -219,3 +219,19 @@ fn a_watcher_and_a_map_outlive_their_nexus() {
     let result: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(result["summary"]["completed"], 20, "{result}");
 }
+
+#[test]
+fn a_redis_that_does_not_let_the_nexus_in_is_said_and_asked_again() {
+    let redis = RedisServer::with(&["--save", "", "--appendonly", "no", "--requirepass", "s3cret"]);
+    let home = Home::initialised();
+    let nexus = home.start(&["nexus", "--port", "0", "--redis-url", &redis.url()], NEXUS);
+    until("it says that it is refused", || {
+        let answer = get(&nexus.ready, "/readyz");
+        (answer.starts_with("HTTP/1.1 503") && answer.contains("refused")).then_some(())
+    });
+    redis.commands(&[&["AUTH", "s3cret"], &["CONFIG", "SET", "requirepass", ""]]);
+    until("it is let in", || {
+        get(&nexus.ready, "/readyz").starts_with("HTTP/1.1 200").then_some(())
+    });
+    submit(&home, &nexus.ready);
+}

@@ -182,3 +182,23 @@ fn interrupt(child: &Child) {
         .unwrap();
     assert!(status.success());
 }
+
+#[test]
+fn a_second_interrupt_leaves_at_once_even_when_the_nexus_does_not_answer() {
+    let hive = Hive::with_concurrency(1);
+    hive.home
+        .write("items.jsonl", &"{\"milliseconds\": 600000}\n".repeat(5));
+    let mut map = start_map(&hive);
+    until("all are submitted", || {
+        (hive.listed("pending").len() == 4).then_some(())
+    });
+    hive.nexus.signal("-STOP");
+    let status = until("it leaves", || {
+        interrupt(&map);
+        map.try_wait().unwrap()
+    });
+    hive.nexus.signal("-CONT");
+    assert_eq!(status.code(), Some(1));
+    assert_eq!(hive.home.read("map.out"), "", "it asked nobody what came of the items");
+    assert_eq!(hive.listed("pending").len(), 4, "what was submitted stays");
+}

@@ -1,8 +1,9 @@
 //! Many tasks submitted in requests of a size every nexus takes.
 
+use std::fmt::Write;
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use reqwest::Method;
 use serde::Serialize;
 use tokio::time::Instant;
@@ -95,8 +96,11 @@ pub(crate) fn bar(count: usize, what: &str) -> ProgressBar {
     };
     let bar = ProgressBar::with_draw_target(Some(count as u64), target);
     // The template is a constant; a wrong one would only lose the looks.
-    if let Ok(style) = ProgressStyle::with_template("{prefix} {bar:30} {pos}/{len}{msg}  {per_sec}, {eta} left") {
-        bar.set_style(style);
+    if let Ok(style) = ProgressStyle::with_template("{prefix} {bar:30} {pos}/{len}{msg}  {rate}, {eta} left") {
+        bar.set_style(style.with_key("rate", |state: &ProgressState, out: &mut dyn Write| {
+            // Writing to a line of the terminal that is gone loses only the looks.
+            let _ = write!(out, "{:.0}/s", state.per_sec());
+        }));
     }
     bar.set_prefix(what.to_owned());
     bar

@@ -29,7 +29,7 @@ pub(super) async fn run(args: &WatchTaskArgs, client: &NexusClient) -> Result<()
         json: args.json,
         last: None,
         state: None,
-        bar: bulk::bar(0, ""),
+        bar: ProgressBar::hidden(),
     };
     let mut stream = client.events(&path, None).await?;
     loop {
@@ -54,6 +54,7 @@ struct Watcher {
     /// Number of the last entry seen.
     last: Option<String>,
     state: Option<(TaskStatus, u32)>,
+    /// Hidden until the task says how far it is.
     bar: ProgressBar,
 }
 
@@ -123,10 +124,13 @@ impl Watcher {
         Ok(())
     }
 
-    fn report(&self, done: u32, total: u32, note: &str) {
-        if self.bar.is_hidden() {
+    fn report(&mut self, done: u32, total: u32, note: &str) {
+        if !output::is_watched() {
             let of = if total == 0 { String::new() } else { format!("/{total}") };
             return output::note(format!("{done}{of} {note}"));
+        }
+        if self.bar.is_hidden() {
+            self.bar = bulk::bar(0, "task");
         }
         self.bar.set_length(total.into());
         self.bar.set_position(done.into());
