@@ -31,6 +31,9 @@ use crate::metrics::{CallEnd, Metrics};
 pub(crate) use runs::Asking;
 use runs::Runs;
 
+/// Leases on nodes and held tasks are looked at this often.
+const MOST_TICK: Duration = Duration::from_millis(250);
+
 /// How a call ended.
 #[derive(Debug)]
 pub(crate) enum Ending {
@@ -107,7 +110,7 @@ impl Driver {
                 heartbeat_timeout: settings.heartbeat_timeout.as_secs_f64(),
                 version: settings.version.clone(),
             },
-            tick: (settings.heartbeat_timeout / 8).clamp(Duration::from_millis(10), Duration::from_secs(1)),
+            tick: (settings.heartbeat_timeout / 8).clamp(Duration::from_millis(10), MOST_TICK),
             events,
             metrics,
             audit,

@@ -155,6 +155,11 @@ impl Driver {
         }
     }
 
+    /// Whether this lease is in hand.
+    pub(crate) fn holds(&self, task: TaskId, fence: u64) -> bool {
+        self.lock().runs.of_task(task).is_some_and(|run| run.fence == fence)
+    }
+
     /// The call that asks, when it runs on that node.
     pub(crate) fn asking(&self, node: NodeId, request_id: RequestId) -> Option<Asking> {
         let core = self.lock();

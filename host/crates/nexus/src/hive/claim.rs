@@ -56,6 +56,7 @@ impl Hive {
                 Ok(claim) => claim,
                 Err(error) => {
                     self.unwell(&error);
+                    self.suspect_strays();
                     tokio::time::sleep(PAUSE).await;
                     return Some(tokio::time::Instant::now());
                 }

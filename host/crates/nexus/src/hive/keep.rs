@@ -80,6 +80,7 @@ impl Hive {
     async fn look_around(&self) {
         let looked = async {
             self.look_for_work().await?;
+            self.look_for_strays().await?;
             let counts = self.broker.counts().await?;
             *self.counts.lock().unwrap_or_else(PoisonError::into_inner) = counts;
             if self.directory.has_peers() {

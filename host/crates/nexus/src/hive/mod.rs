@@ -20,6 +20,7 @@ mod ready;
 mod routes;
 mod settings;
 mod settle;
+mod strays;
 mod view;
 mod wait;
 
@@ -42,6 +43,9 @@ pub(crate) use routes::Routed;
 pub use settings::HiveSettings;
 pub(crate) use view::view;
 
+/// What is wrong with a broker that was not asked anything yet.
+const NOT_ASKED: &str = "the broker has not answered yet";
+
 /// See the module.
 pub(crate) struct Hive {
     pub(crate) settings: HiveSettings,
@@ -58,6 +62,7 @@ pub(crate) struct Hive {
     counts: Mutex<Counts>,
     health: Mutex<Option<String>>,
     to_tend: tokio::sync::Notify,
+    strays: Mutex<strays::Strays>,
     /// Held while progress is written down.
     telling: tokio::sync::Mutex<()>,
     /// The last ending is written down: the session may be given up.
@@ -103,8 +108,9 @@ impl Hive {
             ready: ReadySet::default(),
             routes: routes::Waiting::default(),
             counts: Mutex::default(),
-            health: Mutex::new(Some("not asked yet".to_owned())),
+            health: Mutex::new(Some(NOT_ASKED.to_owned())),
             to_tend: tokio::sync::Notify::new(),
+            strays: Mutex::default(),
             telling: tokio::sync::Mutex::new(()),
             written: CancellationToken::new(),
             relays: TaskTracker::new(),
@@ -268,9 +274,12 @@ impl Hive {
 
     fn well(&self) {
         let mut health = self.health.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(trouble) = health.take() {
-            tracing::info!(trouble, "{} answers", self.broker.place());
-            self.tell_recovered();
+        match health.take() {
+            Some(trouble) if trouble != NOT_ASKED => {
+                tracing::info!(trouble, "{} answers again", self.broker.place());
+                self.tell_recovered();
+            }
+            Some(_) | None => {}
         }
     }
 }

@@ -14,6 +14,7 @@ mod calls;
 mod door;
 mod event_routes;
 mod fallback;
+mod faults;
 mod hive_questions;
 mod lifecycle;
 mod links;
@@ -27,6 +28,11 @@ mod task_runs;
 mod task_streams;
 mod tls;
 
+#[path = "../../../broker/tests/laws/chance.rs"]
+#[expect(dead_code, reason = "other tests use the rest of it")]
+mod chance;
+#[path = "../../../broker/tests/laws/faulty.rs"]
+mod faulty;
 #[path = "../../../broker/tests/support/redis_server.rs"]
 #[expect(dead_code, clippy::expect_used, reason = "other tests use the rest of it")]
 mod redis_server;

@@ -310,10 +310,7 @@ async fn a_nexus_that_stops_lets_running_tasks_finish_and_takes_no_more() {
     nexus.stopped().await;
     let nexus = TestNexus::start_all(settings(), None, Some(open())).await;
     let done = nexus.get(&format!("/api/v1/tasks/{running}")).await.body;
-    assert_eq!(
-        (&done["result"], &done["attempt"]),
-        (&json!("just in time"), &json!(1))
-    );
+    assert_eq!((&done["result"], &done["attempt"]), (&json!("just in time"), &json!(1)));
     assert_eq!(
         nexus.get(&format!("/api/v1/tasks/{later}")).await.body["status"],
         "pending"
