@@ -15,5 +15,5 @@ mod tasks;
 mod v1;
 
 #[path = "../../host/crates/broker/tests/support/redis_server.rs"]
-#[expect(dead_code, reason = "other tests use the rest of it")]
+#[expect(dead_code, clippy::expect_used, reason = "shared with tests that use the rest of it")]
 mod redis_server;

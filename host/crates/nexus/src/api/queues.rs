@@ -16,6 +16,8 @@ use crate::auth::door::Visitor;
 
 /// Dead letters requeued at one time.
 const REQUEUED_AT_ONCE: usize = 1_000;
+/// Dead letters looked at for the oldest of them.
+const LOOKED_AT: usize = 10_000;
 /// Longest name of a group, in bytes.
 const MAX_NAME: usize = 128;
 
@@ -131,7 +133,8 @@ pub(super) async fn unlimit(
     answer(&GroupLimits::default())
 }
 
-/// Puts dead letters back into the queue, the latest first, at most 1,000 at a time.
+/// Puts dead letters back into the queue, at most 1,000 at a time: of the latest 10,000 the oldest first, so that those
+/// which fail again at once do not hide the others.
 #[utoipa::path(post, path = "/api/v1/queues/dead/requeue", tag = "tasks", operation_id = "requeue_dead_letters",
     responses(
         (status = 200, description = "how many", body = Requeued),
@@ -144,12 +147,9 @@ pub(super) async fn requeue_dead(
 ) -> Result<Response, Problem> {
     let hive = shared.hive_for_work()?;
     let of_broker = |error| Problem::of_broker(&error);
-    let dead = hive
-        .list(TaskState::Failed, REQUEUED_AT_ONCE)
-        .await
-        .map_err(of_broker)?;
+    let dead = hive.list(TaskState::Failed, LOOKED_AT).await.map_err(of_broker)?;
     let mut requeued = 0;
-    for task in dead {
+    for task in dead.into_iter().rev().take(REQUEUED_AT_ONCE) {
         requeued += usize::from(hive.requeue(task.id).await.map_err(of_broker)?);
     }
     let left = hive.broker.counts().await.map_err(of_broker)?.dead;

@@ -29,7 +29,7 @@ mod task_streams;
 mod tls;
 
 #[path = "../../../broker/tests/laws/chance.rs"]
-#[expect(dead_code, reason = "other tests use the rest of it")]
+#[expect(dead_code, clippy::expect_used, reason = "shared with tests that use the rest of it")]
 mod chance;
 #[path = "../../../broker/tests/laws/faulty.rs"]
 mod faulty;
