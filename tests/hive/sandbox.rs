@@ -20,7 +20,7 @@ struct Cage {
 impl Cage {
     /// `policy` is TOML below `[skills.HostileSkill]`, which has its workspace at `/work` already.
     async fn new(policy: &str) -> Result<Self> {
-        let hive = TestHive::start().await?;
+        let hive = TestHive::with_tasks().await?;
         let node = hive.node()?.skill(SkillName::Hostile).skill(SkillName::Echo);
         let node = node.grant(|workspace| hostile(workspace, policy)).start().await?;
         let client = hive.client()?;

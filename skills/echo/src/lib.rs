@@ -115,7 +115,7 @@ mod tests {
         assert_eq!(description.name, "EchoSkill");
         assert!(include_str!("../skill.toml").contains("name = \"EchoSkill\""));
         let names: Vec<&str> = description.methods.iter().map(|method| method.name.as_str()).collect();
-        assert_eq!(names, ["say", "noop", "sleep", "count"]);
+        assert_eq!(names, ["say", "item", "sum", "noop", "sleep", "count"]);
         let schema: Value = serde_json::from_str(&description.methods[0].params_schema).unwrap();
         assert_eq!(schema["required"], json!(["text"]));
         assert_eq!(schema["properties"]["times"]["default"], json!(1));

@@ -59,7 +59,9 @@ pub enum BrokerError {
         task_id: TaskId,
     },
     /// The quota of a cache namespace is used up.
-    #[error("cache namespace `{namespace}` has {used} of {quota} bytes in use, which leaves no room for {asked} more")]
+    #[error(
+        "quota of cache namespace `{namespace}` leaves no room for {asked} bytes: {used} of {quota} bytes are in use"
+    )]
     CacheFull {
         /// Which.
         namespace: String,

@@ -446,7 +446,7 @@ async fn the_cache_counts_bytes_and_gives_back_those_of_expired_entries() {
         );
     }
     let full = set("w", 400, 60_000).await.unwrap_err();
-    assert!(full.to_string().contains("has 930 of 1000"), "{full}");
+    assert!(full.to_string().contains("930 of 1000 bytes"), "{full}");
     set("x", 300, 60_000).await.unwrap();
     assert_eq!(broker.cache_keys("a:b", 9).await.unwrap(), ["x", "z"]);
     assert_eq!(broker.cache_keys("a:b", 1).await.unwrap(), ["x"]);
