@@ -9,6 +9,7 @@ mod audit;
 mod auth;
 mod driver;
 mod events;
+mod given;
 mod hive;
 mod link;
 mod local;

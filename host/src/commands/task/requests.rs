@@ -8,24 +8,7 @@ use crate::settings::Seconds;
 
 /// A task that asks for nothing beyond its method.
 pub(crate) fn blank(target: Target) -> TaskRequest {
-    TaskRequest {
-        skill_name: target.skill,
-        method_name: target.method,
-        parameters: None,
-        priority: None,
-        timeout: None,
-        max_retries: None,
-        backoff: None,
-        requirements: None,
-        placement: None,
-        group: None,
-        depends_on: Vec::new(),
-        reference: None,
-        idempotency_key: None,
-        delay: None,
-        eta: None,
-        task_type: None,
-    }
+    TaskRequest::new(target.skill, target.method)
 }
 
 /// What the nodes must have; none when it does not matter.

@@ -1,30 +1,23 @@
 //! Events by Server-Sent Events and by WebSocket: the same JSON on both.
 
 use std::convert::Infallible;
-use std::time::Duration;
 
 use axum::Extension;
 use axum::extract::State;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
-use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
+use axum::extract::ws::{CloseFrame, WebSocketUpgrade};
 use axum::response::sse::{Event as SseEvent, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
-use futures_util::{StreamExt, stream};
+use futures_util::stream;
 use http::HeaderMap;
 use venom_protocol::{Event, close};
 
 use super::App;
 use super::event_stream::Follower;
 use super::problem::{Problem, ProblemBody};
+use super::push::{KEEP_ALIVE, MAX_FROM_LISTENER, push};
 use super::spores::not_a_websocket;
 use crate::auth::door::Visitor;
-
-/// A silent stream says something this often, so that proxies keep it and a dead peer is noticed.
-const KEEP_ALIVE: Duration = Duration::from_secs(15);
-/// A listener sends nothing that matters.
-const MAX_FROM_LISTENER: usize = 4 * 1024;
-/// A listener's socket that takes nothing for this long is closed.
-const SEND_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// State changes as Server-Sent Events. `Last-Event-ID` catches up from the last 1,024 (a setting).
 #[utoipa::path(get, path = "/api/v1/events", tag = "events", operation_id = "stream_events",
@@ -68,34 +61,15 @@ pub(super) async fn socket(
         .read_buffer_size(MAX_FROM_LISTENER)
         .max_message_size(MAX_FROM_LISTENER)
         .on_upgrade(move |socket| async move {
-            follow(socket, follower).await;
+            let texts = stream::unfold(follower, |mut follower| async move {
+                let next = follower.next().await?;
+                Some((next.json.clone(), follower))
+            });
+            let goodbye = CloseFrame {
+                code: close::GOING_AWAY,
+                reason: "the nexus is shutting down".into(),
+            };
+            push(socket, texts, Some(goodbye)).await;
             drop((visitor.place, task));
         }))
-}
-
-async fn follow(mut socket: WebSocket, mut follower: Follower) {
-    let mut keep_alive = tokio::time::interval(KEEP_ALIVE);
-    loop {
-        let message = tokio::select! {
-            event = follower.next() => match event {
-                Some(event) => Message::Text(event.json.clone()),
-                None => break,
-            },
-            said = socket.next() => match said {
-                Some(Ok(_)) => continue,
-                Some(Err(_)) | None => return,
-            },
-            _ = keep_alive.tick() => Message::Ping(Default::default()),
-        };
-        match tokio::time::timeout(SEND_TIMEOUT, socket.send(message)).await {
-            Ok(Ok(())) => {}
-            Ok(Err(_)) | Err(_) => return,
-        }
-    }
-    let goodbye = Message::Close(Some(CloseFrame {
-        code: close::GOING_AWAY,
-        reason: "the nexus is shutting down".into(),
-    }));
-    // the peer may be gone already
-    let _ = tokio::time::timeout(Duration::from_secs(2), socket.send(goodbye)).await;
 }

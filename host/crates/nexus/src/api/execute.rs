@@ -16,6 +16,7 @@ use super::body::{Json, NodePath, json};
 use super::problem::{Problem, ProblemBody};
 use crate::auth::door::Visitor;
 use crate::driver::{Ending, NewCall};
+use crate::given;
 use crate::hive::Routed;
 use crate::local::LocalSkills;
 use crate::state::Shared;
@@ -24,8 +25,6 @@ use crate::state::Shared;
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 /// A call is no way to run something for longer than a day.
 const MAX_TIMEOUT_SECONDS: f64 = 86_400.0;
-/// Longest name of a skill or method, in bytes.
-const MAX_NAME_BYTES: usize = 128;
 
 /// Runs a skill on one node and waits for its answer.
 #[utoipa::path(post, path = "/api/v1/nodes/{node_id}/execute", tag = "nodes", operation_id = "execute_on_node",
@@ -153,13 +152,13 @@ impl Order {
         if shared.stopping.is_cancelled() {
             return Err(Problem::stopping());
         }
-        check_name("skill_name", &request.skill_name)?;
-        check_name("method_name", &request.method_name)?;
+        given::name("skill_name", &request.skill_name).map_err(Problem::bad_request)?;
+        given::name("method_name", &request.method_name).map_err(Problem::bad_request)?;
         Ok(Self {
             request_id: RequestId::random(),
             skill: request.skill_name,
             method: request.method_name,
-            parameters: object(request.parameters)?,
+            parameters: given::object(request.parameters).map_err(Problem::bad_request)?,
             timeout: timeout(request.timeout)?,
         })
     }
@@ -257,30 +256,6 @@ fn answer(ending: Ending, request_id: RequestId, executed_by: Option<&str>) -> R
     })
 }
 
-fn check_name(field: &str, name: &str) -> Result<(), Problem> {
-    if name.is_empty() {
-        return Err(Problem::bad_request(format!("{field} is empty")));
-    }
-    if name.len() > MAX_NAME_BYTES {
-        return Err(Problem::bad_request(format!("{field} is over {MAX_NAME_BYTES} bytes")));
-    }
-    if name.chars().any(char::is_control) {
-        return Err(Problem::bad_request(format!("{field} has control characters")));
-    }
-    Ok(())
-}
-
-fn object(parameters: Option<Box<RawValue>>) -> Result<Box<RawValue>, Problem> {
-    match parameters {
-        // serde_json gives raw values without the space around them
-        Some(raw) if raw.get().starts_with('{') => Ok(raw),
-        Some(_) => Err(Problem::bad_request(
-            "parameters is no JSON object, give parameters by name: {\"name\": value}",
-        )),
-        None => RawValue::from_string("{}".to_owned()).map_err(|error| Problem::internal(error.to_string())),
-    }
-}
-
 fn timeout(seconds: Option<f64>) -> Result<Duration, Problem> {
     let Some(seconds) = seconds else {
         return Ok(DEFAULT_TIMEOUT);
@@ -309,23 +284,5 @@ mod tests {
         for bad in [0.0, -1.0, f64::NAN, f64::INFINITY, 86_400.5, 1e300, 1e-300] {
             assert!(timeout(Some(bad)).is_err(), "{bad}");
         }
-    }
-
-    #[test]
-    fn parameters_are_an_object() {
-        let raw = |text: &str| object(Some(RawValue::from_string(text.to_owned()).unwrap()));
-        assert_eq!(raw("{\"a\":1}").unwrap().get(), "{\"a\":1}");
-        assert_eq!(object(None).unwrap().get(), "{}");
-        for bad in ["[]", "1", "null", "\"{}\""] {
-            assert!(raw(bad).is_err(), "{bad}");
-        }
-    }
-
-    #[test]
-    fn names_are_checked() {
-        assert!(check_name("skill_name", "EchoSkill").is_ok());
-        assert!(check_name("skill_name", "").is_err());
-        assert!(check_name("skill_name", "a\nb").is_err());
-        assert!(check_name("skill_name", &"x".repeat(129)).is_err());
     }
 }

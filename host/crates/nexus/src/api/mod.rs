@@ -10,6 +10,7 @@ mod health;
 mod nodes;
 pub(crate) mod openapi;
 pub(crate) mod problem;
+mod push;
 mod query;
 mod queues;
 mod spores;

@@ -7,12 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Extension;
+use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
-use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::extract::{RawQuery, State};
 use axum::response::sse::{Event as SseEvent, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
-use futures_util::{StreamExt, stream};
+use futures_util::stream;
 use http::HeaderMap;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -22,17 +22,12 @@ use venom_protocol::{TaskId, TaskStatus, TaskView};
 use super::App;
 use super::body::TaskPath;
 use super::problem::{Problem, ProblemBody};
+use super::push::{KEEP_ALIVE, MAX_FROM_LISTENER, push};
 use super::query::Query;
 use super::spores::not_a_websocket;
 use crate::auth::door::Visitor;
 use crate::hive::{Bell, Hive, view};
 
-/// A silent stream says something this often, so that proxies keep it and a dead peer is noticed.
-const KEEP_ALIVE: Duration = Duration::from_secs(15);
-/// A listener sends nothing that matters.
-const MAX_FROM_LISTENER: usize = 4 * 1024;
-/// A socket that takes nothing for this long is closed.
-const SEND_TIMEOUT: Duration = Duration::from_secs(30);
 /// Log entries read at one time.
 const CHUNK: usize = 200;
 
@@ -113,32 +108,13 @@ pub(super) async fn socket(
         .read_buffer_size(MAX_FROM_LISTENER)
         .max_message_size(MAX_FROM_LISTENER)
         .on_upgrade(move |socket| async move {
-            follow(socket, watch).await;
+            let texts = stream::unfold(watch, |mut watch| async move {
+                let next = watch.next().await?;
+                Some((next.frame().into(), watch))
+            });
+            push(socket, texts, None).await;
             drop((visitor.place, token));
         }))
-}
-
-async fn follow(mut socket: WebSocket, mut watch: Watch) {
-    let mut keep_alive = tokio::time::interval(KEEP_ALIVE);
-    loop {
-        let message = tokio::select! {
-            next = watch.next() => match next {
-                Some(next) => Message::Text(next.frame().into()),
-                None => break,
-            },
-            said = socket.next() => match said {
-                Some(Ok(_)) => continue,
-                Some(Err(_)) | None => return,
-            },
-            _ = keep_alive.tick() => Message::Ping(Default::default()),
-        };
-        match tokio::time::timeout(SEND_TIMEOUT, socket.send(message)).await {
-            Ok(Ok(())) => {}
-            Ok(Err(_)) | Err(_) => return,
-        }
-    }
-    // the peer may be gone already
-    let _ = tokio::time::timeout(Duration::from_secs(2), socket.send(Message::Close(None))).await;
 }
 
 /// One thing to tell.

@@ -9,9 +9,8 @@ use venom_broker::{Idempotency, NewTask};
 use venom_protocol::{Backoff, Lane, Placement, Requirements, TaskId, TaskRequest, TaskSpec, Timestamp};
 
 use super::{HiveSettings, graph, params};
+use crate::given::{name, object};
 
-/// Longest name of a skill, method, tag, group or key, in bytes.
-const MAX_NAME_BYTES: usize = 128;
 /// Longest idempotency key, in bytes.
 const MAX_KEY_BYTES: usize = 256;
 /// Most tags and skills a task may ask for together, so that names of lanes stay short.
@@ -201,19 +200,6 @@ fn idempotency(request: &TaskRequest) -> Result<Option<Idempotency>, String> {
     Ok(Some(Idempotency { key, fingerprint }))
 }
 
-fn name(field: &str, text: &str) -> Result<(), String> {
-    if text.is_empty() {
-        return Err(format!("{field} is empty"));
-    }
-    if text.len() > MAX_NAME_BYTES {
-        return Err(format!("{field} is over {MAX_NAME_BYTES} bytes"));
-    }
-    if text.chars().any(char::is_control) {
-        return Err(format!("{field} has control characters"));
-    }
-    Ok(())
-}
-
 fn labels(requirements: &Requirements) -> Result<(), String> {
     let lists = [
         ("requirements.capabilities", &requirements.capabilities),
@@ -269,12 +255,7 @@ fn parameters(
     names: &Names,
     settings: &HiveSettings,
 ) -> Result<Box<RawValue>, String> {
-    let Some(given) = given else {
-        return RawValue::from_string("{}".to_owned()).map_err(|error| error.to_string());
-    };
-    if !given.get().starts_with('{') {
-        return Err("parameters is no JSON object, give parameters by name: {\"name\": value}".to_owned());
-    }
+    let given = object(given)?;
     let (size, most) = (given.get().len() as u64, settings.max_parameters);
     if size > most.0 {
         return Err(format!(

@@ -38,7 +38,7 @@ impl Hive {
         let submitted = self.submit(tasks.collect::<Result<_, NotTaken>>()?, from).await?;
         let ids: Vec<TaskId> = submitted.into_iter().map(|task| task.id).collect();
         let left = deadline.saturating_duration_since(Instant::now());
-        let mut known = self.all(&ids, left, |_| {}).await?;
+        let mut known = self.all(&ids, left).await?;
         let items = ids.iter().enumerate();
         let mut result = MapResult::of(items.map(|(index, id)| item(*id, index, known.remove(id))).collect());
         if let Some(reduce) = reduce {
@@ -96,22 +96,11 @@ impl Hive {
 /// What all tasks of a map have in common.
 fn base(request: &MapRequest) -> TaskRequest {
     TaskRequest {
-        skill_name: request.skill_name.clone(),
-        method_name: request.method_name.clone(),
-        parameters: None,
         priority: request.priority,
         timeout: request.timeout,
         max_retries: request.max_retries,
-        backoff: None,
         requirements: request.requirements.clone(),
-        placement: None,
-        group: None,
-        depends_on: Vec::new(),
-        reference: None,
-        idempotency_key: None,
-        delay: None,
-        eta: None,
-        task_type: None,
+        ..TaskRequest::new(&request.skill_name, &request.method_name)
     }
 }
 

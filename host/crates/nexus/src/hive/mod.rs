@@ -160,11 +160,7 @@ impl Hive {
             .map(|task| (task.lane.clone(), task.priority))
             .collect();
         lanes.dedup();
-        let first_due = tasks
-            .iter()
-            .map(|task| task.delay)
-            .filter(|delay| !delay.is_zero())
-            .min();
+        let some_wait = tasks.iter().any(|task| !task.delay.is_zero());
         let submitted = self
             .broker
             .submit(tasks)
@@ -176,7 +172,7 @@ impl Hive {
             self.ready.add(lane, priority);
         }
         self.desk.to_claim.notify_one();
-        if first_due.is_some() {
+        if some_wait {
             self.to_tend.notify_one();
         }
         self.tell_submitted(&submitted);

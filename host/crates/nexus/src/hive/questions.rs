@@ -144,7 +144,7 @@ impl Hive {
             .collect();
         let ids = ids?;
         let wait = Duration::try_from_secs_f64(seconds).unwrap_or(MAX_WAIT).min(MAX_WAIT);
-        let known = self.all(&ids, wait, |_| {}).await.map_err(refused)?;
+        let known = self.all(&ids, wait).await.map_err(refused)?;
         let state = |id: &TaskId| {
             let task = known
                 .get(id)
@@ -247,22 +247,10 @@ fn request(task: HiveTask) -> Result<TaskRequest, Refused> {
     let parameters = serde_json::value::RawValue::from_string(task.params)
         .map_err(|error| invalid(format!("params of {} are no JSON: {error}", task.skill)))?;
     Ok(TaskRequest {
-        skill_name: task.skill,
-        method_name: task.method,
         parameters: Some(parameters),
         priority,
         timeout: task.timeout,
-        max_retries: None,
-        backoff: None,
-        requirements: None,
-        placement: None,
-        group: None,
-        depends_on: Vec::new(),
-        reference: None,
-        idempotency_key: None,
-        delay: None,
-        eta: None,
-        task_type: None,
+        ..TaskRequest::new(task.skill, task.method)
     })
 }
 

@@ -35,13 +35,11 @@ impl Hive {
         }
     }
 
-    /// Waits until all have ended or the time is up. `each` is told of every one as it ends. Gives those that are
-    /// known, ended or not.
+    /// Waits until all have ended or the time is up. Gives those that are known, ended or not.
     pub(crate) async fn all(
         self: &Arc<Self>,
         tasks: &[TaskId],
         wait: Duration,
-        mut each: impl FnMut(&StoredTask),
     ) -> Result<HashMap<TaskId, StoredTask>, BrokerError> {
         let deadline = Instant::now() + wait;
         let bell = self.bells.hang(tasks.to_vec());
@@ -55,7 +53,6 @@ impl Hive {
                     .is_some_and(|task: &StoredTask| task.state.has_ended());
                 if found.state.has_ended() && !before {
                     open = open.saturating_sub(1);
-                    each(&found);
                 }
                 known.insert(found.id, found);
             }

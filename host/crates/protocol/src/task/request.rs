@@ -62,6 +62,31 @@ pub struct TaskRequest {
     pub task_type: Option<String>,
 }
 
+impl TaskRequest {
+    /// A task that asks for nothing beyond its method.
+    #[must_use]
+    pub fn new(skill_name: impl Into<String>, method_name: impl Into<String>) -> Self {
+        Self {
+            skill_name: skill_name.into(),
+            method_name: method_name.into(),
+            parameters: None,
+            priority: None,
+            timeout: None,
+            max_retries: None,
+            backoff: None,
+            requirements: None,
+            placement: None,
+            group: None,
+            depends_on: Vec::new(),
+            reference: None,
+            idempotency_key: None,
+            delay: None,
+            eta: None,
+            task_type: None,
+        }
+    }
+}
+
 /// Several tasks: all are taken or none.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
