@@ -9,8 +9,9 @@ use anyhow::{Context, Result, bail};
 
 /// The repository's root.
 pub(crate) fn root() -> Result<PathBuf> {
-    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
-    Ok(manifest
+    // where cargo runs it from, not where it was built: two clones may share a target directory
+    let manifest = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    Ok(Path::new(&manifest)
         .parent()
         .context("xtask has no parent directory")?
         .to_path_buf())

@@ -18,8 +18,11 @@ pub const MAX_SIGNATURES: usize = 16;
 #[derive(Debug, thiserror::Error)]
 pub enum EnvelopeError {
     /// Too large.
-    #[error("the envelope has more than {MAX_ENVELOPE_BYTES} bytes")]
-    TooLarge,
+    #[error("the envelope has more than {limit} bytes")]
+    TooLarge {
+        /// The cap for its kind.
+        limit: usize,
+    },
     /// Not strict JSON.
     #[error("the envelope is refused: {0}")]
     Json(#[from] JsonError),
@@ -89,18 +92,23 @@ struct WrittenSignature {
 }
 
 impl Envelope {
-    pub(crate) fn unsigned(payload: Vec<u8>) -> Self {
+    pub(crate) fn unsigned(payload_type: &str, payload: Vec<u8>) -> Self {
         Self {
-            payload_type: PAYLOAD_TYPE.to_owned(),
+            payload_type: payload_type.to_owned(),
             payload,
             signatures: Vec::new(),
         }
     }
 
-    /// Decodes an envelope; the payload stays bytes.
+    /// Decodes the envelope of a bundle; the payload stays bytes.
     pub(crate) fn parse(bytes: &[u8]) -> Result<Self, EnvelopeError> {
-        if bytes.len() > MAX_ENVELOPE_BYTES {
-            return Err(EnvelopeError::TooLarge);
+        Self::parse_within(bytes, MAX_ENVELOPE_BYTES)
+    }
+
+    /// Decodes an envelope of at most `limit` bytes.
+    pub(crate) fn parse_within(bytes: &[u8], limit: usize) -> Result<Self, EnvelopeError> {
+        if bytes.len() > limit {
+            return Err(EnvelopeError::TooLarge { limit });
         }
         let text = json::check(bytes)?;
         let written: Written = serde_json::from_str(text).map_err(|error| EnvelopeError::Fields(error.to_string()))?;

@@ -21,16 +21,22 @@ mod archive;
 mod pack;
 mod shape;
 
+mod document;
 mod trust;
 mod unverified;
 mod verify;
 
 pub use archive::{ArchiveError, MAX_COMPONENT_BYTES};
 pub use digest::{Digest, InvalidDigest};
+pub use document::{
+    BundleRef, Channel, Current, DocumentError, DocumentKind, Entry, InvalidDocumentName, MAX_ENTRIES, MAX_SEQ,
+    Release, Role, Roles, Rollout, RolloutOrder, Root, RootPublisher, Selector, SignedDocument, StateError, SwarmId,
+    Taken, TrustState, TrustedRelease, TrustedRollout, TrustedRoot, WHOLE, bucket,
+};
 pub use envelope::{EnvelopeError, MAX_ENVELOPE_BYTES, MAX_SIGNATURES, PAYLOAD_TYPE, pre_authentication_encoding};
 pub use json::{JsonError, MAX_JSON_DEPTH, MAX_JSON_NUMBER};
 pub use key::{KeyError, KeyId, PublicKey, SigningKey};
-pub use manifest::{ComponentRef, MANIFEST_FORMAT, Manifest, ManifestError, WORLD};
+pub use manifest::{ComponentRef, MANIFEST_FORMAT, Manifest, ManifestError, Probe, WORLD};
 pub use name::{InvalidSkillName, check_skill_name};
 pub use pack::{PackError, SignedBundle, UnsignedBundle, pack};
 pub use shape::{ComponentShape, ShapeError, inspect_component};

@@ -42,9 +42,23 @@ pub struct Manifest {
     pub host: VersionReq,
     /// When it was packed, by the packer's clock; for people only.
     pub created: Timestamp,
+    /// A call that must succeed before a new version takes over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probe: Option<Probe>,
     /// SHA-256 of its software bill of materials, kept elsewhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sbom_sha256: Option<Digest>,
+}
+
+/// A call a skill answers when it is well: made in the sandbox, with the skill's rights, before it takes over.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Probe {
+    /// The method.
+    pub method: String,
+    /// Its parameters; absent: none.
+    #[serde(default)]
+    pub params: serde_json::Map<String, serde_json::Value>,
 }
 
 /// The component of a bundle, by content.

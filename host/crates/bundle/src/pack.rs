@@ -8,7 +8,7 @@ use crate::manifest::WORLD;
 use crate::shape::ComponentShape;
 use crate::{
     ComponentRef, Digest, MANIFEST_FORMAT, MAX_COMPONENT_BYTES, MAX_ENVELOPE_BYTES, Manifest, ManifestError,
-    ShapeError, SigningKey, SkillToml, UnverifiedBundle, archive, inspect_component,
+    PAYLOAD_TYPE, ShapeError, SigningKey, SkillToml, UnverifiedBundle, archive, inspect_component,
 };
 
 /// Room that 16 signatures and the envelope's own fields take.
@@ -77,6 +77,7 @@ pub fn pack(skill: &SkillToml, component: &[u8], created: Timestamp) -> Result<U
         budgets: skill.budgets.clone(),
         host: skill.host.clone(),
         created,
+        probe: skill.probe.clone(),
         sbom_sha256: None,
     };
     // Read back what a host will read: what does not survive the trip must not be signed.
@@ -159,7 +160,7 @@ impl UnsignedBundle {
     #[must_use]
     pub fn without_signature(self) -> SignedBundle {
         SignedBundle {
-            envelope: Envelope::unsigned(self.manifest.to_bytes()),
+            envelope: Envelope::unsigned(PAYLOAD_TYPE, self.manifest.to_bytes()),
             component: self.component,
         }
     }

@@ -7,7 +7,7 @@ use semver::{Version, VersionReq};
 use serde::{Deserialize, Serialize};
 
 use crate::capability::{BudgetLimits, InvalidRequest, Request};
-use crate::{InvalidSkillName, ManifestError, check_skill_name, manifest};
+use crate::{InvalidSkillName, ManifestError, Probe, check_skill_name, manifest};
 
 /// The author's description of a skill.
 ///
@@ -46,6 +46,9 @@ pub struct SkillToml {
     /// Versions of the host it runs on; absent: any.
     #[serde(default)]
     pub host: VersionReq,
+    /// A call that must succeed before a new version takes over; absent: it need only describe itself.
+    #[serde(default)]
+    pub probe: Option<Probe>,
 }
 
 /// Why a `skill.toml` is refused.

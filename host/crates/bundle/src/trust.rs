@@ -139,23 +139,15 @@ impl Trust {
     /// Reads and checks a trust file's text.
     pub fn parse(text: &str) -> Result<Self, TrustError> {
         let written: Written = toml::from_str(text)?;
-        let publishers = written
-            .publishers
-            .into_iter()
-            .enumerate()
-            .map(|(index, publisher)| publisher.check(index));
-        let publishers = publishers.collect::<Result<Vec<_>, _>>()?;
+        let publishers = written.publishers.into_iter().enumerate();
+        let publishers: Result<Vec<_>, _> = publishers.map(|(index, publisher)| publisher.read(index)).collect();
         let revoked = written
             .revoked
             .iter()
             .enumerate()
             .map(|(index, text)| text.parse().map_err(|source| TrustError::Revoked { index, source }));
-        let trust = Self {
-            publishers,
-            revoked: revoked.collect::<Result<_, _>>()?,
-        };
-        trust.check_keys_are_of_one_publisher()?;
-        Ok(trust)
+        let revoked: Vec<Digest> = revoked.collect::<Result<_, _>>()?;
+        Self::of(publishers?, revoked.into_iter())
     }
 
     /// Trusts one key for skills of any name, without a ceiling: a newcomer's and a test's trust.
@@ -171,6 +163,29 @@ impl Trust {
         };
         Self {
             publishers: vec![publisher],
+            revoked: BTreeSet::new(),
+        }
+    }
+
+    /// Trusts these publishers.
+    pub(crate) fn of(publishers: Vec<Publisher>, revoked: impl Iterator<Item = Digest>) -> Result<Self, TrustError> {
+        let publishers: Result<Vec<_>, _> = publishers
+            .into_iter()
+            .enumerate()
+            .map(|(index, publisher)| publisher.checked(index))
+            .collect();
+        let trust = Self {
+            publishers: publishers?,
+            revoked: revoked.collect(),
+        };
+        trust.check_keys_are_of_one_publisher()?;
+        Ok(trust)
+    }
+
+    /// Trusts nobody.
+    pub(crate) fn nobody() -> Self {
+        Self {
+            publishers: Vec::new(),
             revoked: BTreeSet::new(),
         }
     }
@@ -222,7 +237,24 @@ impl Publisher {
 }
 
 impl WrittenPublisher {
-    fn check(self, index: usize) -> Result<Publisher, TrustError> {
+    fn read(self, index: usize) -> Result<Publisher, TrustError> {
+        let keys = self.keys.iter().map(|text| PublicKey::parse(text));
+        Ok(Publisher {
+            keys: keys
+                .collect::<Result<_, _>>()
+                .map_err(|source| TrustError::Key { index, source })?,
+            name: self.name,
+            prefix: self.prefix,
+            threshold: self.threshold,
+            ceiling: self.ceiling.unwrap_or_else(Request::anything),
+            budgets: self.budgets,
+        })
+    }
+}
+
+impl Publisher {
+    /// Itself, if it makes sense; `index` is its place in the document.
+    fn checked(self, index: usize) -> Result<Self, TrustError> {
         let refuse = |key, problem: &str| {
             Err(TrustError::Publisher {
                 index,
@@ -245,20 +277,9 @@ impl WrittenPublisher {
         if !(1..=self.keys.len()).contains(&self.threshold) {
             return refuse("threshold", "must be at least 1 and at most the number of keys");
         }
-        let ceiling = self.ceiling.unwrap_or_else(Request::anything);
-        ceiling.check(&format!("publishers[{index}].ceiling"))?;
+        self.ceiling.check(&format!("publishers[{index}].ceiling"))?;
         self.budgets.check(&format!("publishers[{index}].budgets"))?;
-        let keys = self.keys.iter().map(|text| PublicKey::parse(text));
-        Ok(Publisher {
-            keys: keys
-                .collect::<Result<_, _>>()
-                .map_err(|source| TrustError::Key { index, source })?,
-            name: self.name,
-            prefix: self.prefix,
-            threshold: self.threshold,
-            ceiling,
-            budgets: self.budgets,
-        })
+        Ok(self)
     }
 }
 

@@ -230,6 +230,9 @@ impl Reader<'_> {
                 draining: status.draining,
             }),
             NexusStep::Ask(ask) => self.on_ask(ask),
+            NexusStep::ReleaseAsk(_) | NexusStep::UpdateReport(_) => {
+                tracing::debug!(%link, "no releases are kept here")
+            }
             NexusStep::Goodbye(goodbye) => {
                 self.said_goodbye = true;
                 let reason = goodbye.reason;

@@ -14,7 +14,7 @@ use crate::message::{
     Body, Cancel, Disconnect, ErrorReport, ExecuteSkill, FromNexus, FromSpore, Handshake, Heartbeat, Progress,
     Response, StatusUpdate, Welcome,
 };
-use crate::{Broadcast, HiveAnswer, HiveAsk};
+use crate::{Broadcast, HiveAnswer, HiveAsk, ReleaseAnswer, ReleaseAsk, UpdateReport};
 
 /// Messages that one end takes.
 pub(crate) trait Incoming: Sized {
@@ -46,6 +46,8 @@ incoming!(FromSpore {
     Handshake => Handshake,
     StatusUpdate => Status,
     HiveAsk => Ask,
+    ReleaseAsk => ReleaseAsk,
+    UpdateReport => UpdateReport,
     Disconnect => Disconnect,
     ErrorReport => Error,
 });
@@ -54,6 +56,7 @@ incoming!(FromNexus {
     Cancel => Cancel,
     HiveAnswer => Answer,
     Broadcast => Broadcast,
+    ReleaseAnswer => ReleaseAnswer,
     Welcome => Welcome,
     Disconnect => Disconnect,
     ErrorReport => Error,

@@ -11,10 +11,12 @@ mod ids;
 mod lenient;
 mod message;
 mod node;
+mod release;
 mod rest;
 pub mod session;
 mod task;
 mod time;
+mod update;
 
 pub use error::{CallError, ErrorCode, with_causes};
 pub use event::Event;
@@ -28,6 +30,11 @@ pub use message::{
     ProgressUpdate, Response, StatusUpdate, Welcome,
 };
 pub use node::{Capabilities, NodeView, Requirements};
+pub use release::{
+    BundleList, BundleView, DryRun, OnFailure, PublishRelease, ReleaseDocument, ReleaseList, ReleaseView,
+    RolloutCounts, RolloutPlan, RolloutState, RolloutView, RootDocument, SkillChange, SporePlan, SporeProgress,
+    TrustView, Wave,
+};
 pub use rest::{ExecuteAnswer, ExecuteRequest, NodeAnswer, NodeList};
 pub use task::{
     Backoff, CacheEntry, ClusterStatus, ControlBroadcast, GroupLimits, GroupView, InvalidLane, InvalidPriority, Lane,
@@ -35,6 +42,7 @@ pub use task::{
     TaskAccepted, TaskList, TaskPayload, TaskRequest, TaskSpec, TaskStatus, TaskView, TasksAccepted, TasksRequest,
 };
 pub use time::Timestamp;
+pub use update::{MAX_ROOTS_IN_ANSWER, ReleaseAnswer, ReleaseAsk, ReleaseMark, SkillReport, SkillState, UpdateReport};
 
 /// Version of the swarm protocol our own peers speak; a peer without the field speaks 1.
 pub const PROTOCOL_VERSION: u32 = 2;

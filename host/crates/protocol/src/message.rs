@@ -7,7 +7,10 @@ use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use crate::lenient::{count, null_as_default};
-use crate::{Broadcast, Capabilities, ErrorCode, HiveAnswer, HiveAsk, NodeId, RequestId, TaskRun};
+use crate::{
+    Broadcast, Capabilities, ErrorCode, HiveAnswer, HiveAsk, NodeId, ReleaseAnswer, ReleaseAsk, RequestId, TaskRun,
+    UpdateReport,
+};
 
 /// First frame of a spore.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -215,6 +218,9 @@ bodies! {
     HiveAsk => "HIVE_ASK",
     HiveAnswer => "HIVE_ANSWER",
     Broadcast => "BROADCAST",
+    ReleaseAsk => "RELEASE_ASK",
+    ReleaseAnswer => "RELEASE_ANSWER",
+    UpdateReport => "UPDATE_REPORT",
 }
 
 /// A frame a spore sends.
@@ -227,6 +233,8 @@ pub enum FromSpore {
     Progress(Progress),
     Status(StatusUpdate),
     Ask(HiveAsk),
+    ReleaseAsk(ReleaseAsk),
+    UpdateReport(UpdateReport),
     Disconnect(Disconnect),
     Error(ErrorReport),
 }
@@ -240,6 +248,7 @@ pub enum FromNexus {
     Cancel(Cancel),
     Answer(HiveAnswer),
     Broadcast(Broadcast),
+    ReleaseAnswer(ReleaseAnswer),
     Disconnect(Disconnect),
     Error(ErrorReport),
 }

@@ -16,8 +16,8 @@ mod golden {
     use venom_protocol::{
         Body, Cancel, Capabilities, Disconnect, ErrorCode, ErrorReport, Event, ExecuteAnswer, ExecuteRequest,
         ExecuteSkill, Handshake, Heartbeat, NodeAnswer, NodeId, NodeList, NodeView, Progress, ProgressUpdate,
-        RequestId, Requirements, Response, StatusUpdate, Timestamp, Welcome, decode_from_nexus, decode_from_spore,
-        encode,
+        ReleaseAnswer, ReleaseAsk, ReleaseMark, RequestId, Requirements, Response, SkillReport, SkillState,
+        StatusUpdate, Timestamp, UpdateReport, Welcome, decode_from_nexus, decode_from_spore, encode,
     };
 
     fn file(name: &str) -> PathBuf {
@@ -233,6 +233,54 @@ mod golden {
                 update: report,
             },
         );
+    }
+
+    #[test]
+    fn words_of_updates() {
+        let ask = ReleaseAsk {
+            channel: "stable".to_owned(),
+            root_version: 1,
+            release_sha256: Some("ab".repeat(32)),
+            rollout_counter: 7,
+        };
+        from_spore("release_ask", &ask);
+        let answer = ReleaseAnswer {
+            channel: "stable".to_owned(),
+            roots: vec!["{\"payloadType\":\"r\"}".to_owned()],
+            release: Some("{}".to_owned()),
+            rollout: Some("{}".to_owned()),
+        };
+        from_nexus("release_answer", &answer);
+        let nothing_new = ReleaseAnswer {
+            channel: "stable".to_owned(),
+            ..ReleaseAnswer::default()
+        };
+        from_nexus("release_answer_nothing_new", &nothing_new);
+        let skill = SkillReport {
+            skill: "EchoSkill".to_owned(),
+            state: SkillState::RolledBack,
+            version: Some("1.0.0".to_owned()),
+            bundle_sha256: Some("cd".repeat(32)),
+            wanted_version: Some("2.0.0".to_owned()),
+            wanted_sha256: Some("ef".repeat(32)),
+            reason: Some("it trapped".to_owned()),
+            since: now(),
+        };
+        let report = UpdateReport {
+            node_id: node(),
+            channel: "stable".to_owned(),
+            root_version: 1,
+            release: Some(ReleaseMark {
+                epoch: 1,
+                seq: 3,
+                sha256: "ab".repeat(32),
+            }),
+            rollout_counter: 7,
+            stale: Some("the release expired".to_owned()),
+            alarm: Some("two releases 1.3".to_owned()),
+            skills: vec![skill],
+        };
+        from_spore("update_report", &report);
     }
 
     #[test]

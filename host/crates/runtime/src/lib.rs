@@ -17,6 +17,7 @@ mod invoke;
 mod journal;
 mod limits;
 mod meter;
+mod record;
 mod state;
 mod stop;
 
@@ -36,6 +37,7 @@ pub use backend::{
 };
 pub use call::{Call, Outcome, Usage};
 pub use error::{LoadError, RuntimeError};
+pub use record::Health;
 pub use runtime::Runtime;
 pub use settings::{DirtyPageScan, RuntimeSettings};
 pub use skill::{Description, MethodDescription, Skill};

@@ -21,6 +21,7 @@ use crate::invoke::describe;
 use crate::journal::Journal;
 use crate::linker::unknown_imports;
 use crate::meter::Meter;
+use crate::record::Record;
 use crate::rights::Rights;
 use crate::skill::Loaded;
 use crate::state::{CallState, TaskInfo};
@@ -69,6 +70,7 @@ pub(crate) fn load(
         digest: bundle.digest(),
         description,
         admission: Admission::new(rights.budgets().concurrency),
+        record: Record::default(),
         rights: Arc::new(rights),
         pre,
     }))

@@ -8,10 +8,11 @@ use venom_bundle::capability::Grants;
 
 use crate::admission::Admission;
 use crate::bindings::SkillPre;
+use crate::record::Record;
 use crate::rights::Rights;
 use crate::runtime::Inner;
 use crate::state::CallState;
-use crate::{Call, Outcome, invoke};
+use crate::{Call, Health, Outcome, invoke};
 
 /// What a skill says of itself.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
@@ -49,6 +50,7 @@ pub(crate) struct Loaded {
     pub(crate) pre: SkillPre<CallState>,
     pub(crate) rights: Arc<Rights>,
     pub(crate) admission: Admission,
+    pub(crate) record: Record,
     pub(crate) description: Description,
     pub(crate) version: Version,
     pub(crate) digest: Digest,
@@ -89,6 +91,12 @@ impl Skill {
     #[must_use]
     pub fn grants(&self) -> &Grants {
         &self.loaded.rights.grants
+    }
+
+    /// How its calls went since it was loaded.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        self.loaded.record.health()
     }
 
     /// Runs one call in a fresh store. Never panics because of what the guest does, and never outlives the call's

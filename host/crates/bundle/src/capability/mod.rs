@@ -4,6 +4,7 @@
 //! `effective rights = manifest ∩ ceiling ∩ policy`. Nothing is granted by default.
 
 mod ask;
+mod beyond;
 mod budgets;
 mod check;
 mod http_host;

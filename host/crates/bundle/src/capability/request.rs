@@ -79,6 +79,20 @@ impl Request {
     }
 }
 
+impl Request {
+    /// What it asks for beyond `before`, one line each for people; empty: nothing more.
+    #[must_use]
+    pub fn beyond(&self, before: &Self) -> Vec<String> {
+        super::beyond::beyond(self, before)
+    }
+
+    /// All it asks for, one line each.
+    #[must_use]
+    pub fn lines(&self) -> Vec<String> {
+        self.beyond(&Self::default())
+    }
+}
+
 /// One guest directory, `*` for any.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

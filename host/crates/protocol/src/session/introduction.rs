@@ -2,7 +2,7 @@
 //! upon. Never looks at the token.
 
 use super::{MAX_FIELD_BYTES, MAX_LABEL_CHARS, MAX_NAME_CHARS, MAX_SKILLS, MAX_TAGS};
-use crate::{Capabilities, Handshake, PROTOCOL_VERSION};
+use crate::{Capabilities, Handshake, PROTOCOL_VERSION, UpdateReport};
 
 /// The version both speak: the peer's, at most ours. 0 does not exist and is read as 1, as if absent.
 pub(super) fn agreed_protocol(claimed: Option<u32>) -> u32 {
@@ -38,6 +38,33 @@ pub(super) fn check_capabilities(capabilities: &Capabilities) -> Result<(), Stri
     match capabilities.platform.chars().count() {
         0..=MAX_LABEL_CHARS => Ok(()),
         more => Err(format!("platform has {more} characters, over {MAX_LABEL_CHARS}")),
+    }
+}
+
+/// Says what is wrong with a report of updates: a nexus keeps it for as long as the node is listed.
+pub(super) fn check_report(report: &UpdateReport) -> Result<(), String> {
+    if report.skills.len() > MAX_SKILLS {
+        return Err(format!("{} skills reported, over {MAX_SKILLS}", report.skills.len()));
+    }
+    let marks = report.release.iter().map(|mark| mark.sha256.as_str());
+    let words = report.stale.iter().chain(&report.alarm).map(String::as_str);
+    let skills = report.skills.iter().flat_map(|skill| {
+        let given = [
+            &skill.version,
+            &skill.bundle_sha256,
+            &skill.wanted_version,
+            &skill.wanted_sha256,
+            &skill.reason,
+        ];
+        given.into_iter().flatten().chain([&skill.skill]).map(String::as_str)
+    });
+    let mut texts = marks.chain(words).chain(skills).chain([report.channel.as_str()]);
+    match texts.find(|text| text.len() > MAX_FIELD_BYTES) {
+        Some(text) => Err(format!(
+            "a text of {} bytes is reported, over {MAX_FIELD_BYTES}",
+            text.len()
+        )),
+        None => Ok(()),
     }
 }
 

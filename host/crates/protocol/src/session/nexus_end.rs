@@ -1,11 +1,11 @@
 //! The nexus end of one link.
 
 use super::MAX_HANDSHAKE_BYTES;
-use super::introduction::{agreed_protocol, check_capabilities, check_handshake};
+use super::introduction::{agreed_protocol, check_capabilities, check_handshake, check_report};
 use super::invalid::{Invalid, close_reason};
 use crate::{
     Disconnect, ErrorReport, FrameError, FromSpore, Handshake, Heartbeat, HiveAsk, MAX_FRAME_BYTES, NodeId, Progress,
-    Response, StatusUpdate, close, decode_from_spore, with_causes,
+    ReleaseAsk, Response, StatusUpdate, UpdateReport, close, decode_from_spore, with_causes,
 };
 
 /// What the nexus is to do about one frame.
@@ -23,6 +23,10 @@ pub enum NexusStep {
     Status(StatusUpdate),
     /// A running skill asks something of the hive (v2).
     Ask(HiveAsk),
+    /// What releases there are (v2).
+    ReleaseAsk(ReleaseAsk),
+    /// How the updates of the spore stand (v2).
+    UpdateReport(UpdateReport),
     /// Graceful goodbye.
     Goodbye(Disconnect),
     /// The peer says our last message was wrong. Never answered, so that two ends cannot argue for ever.
@@ -214,6 +218,16 @@ fn checked(message: FromSpore, node_id: NodeId, protocol: u32) -> Result<NexusSt
         FromSpore::Ask(ask) => {
             needs_v2("HIVE_ASK", protocol)?;
             NexusStep::Ask(ask)
+        }
+        FromSpore::ReleaseAsk(ask) => {
+            needs_v2("RELEASE_ASK", protocol)?;
+            NexusStep::ReleaseAsk(ask)
+        }
+        FromSpore::UpdateReport(report) => {
+            needs_v2("UPDATE_REPORT", protocol)?;
+            same_node("UPDATE_REPORT", report.node_id, node_id)?;
+            check_report(&report)?;
+            NexusStep::UpdateReport(report)
         }
         FromSpore::Disconnect(goodbye) => NexusStep::Goodbye(goodbye),
         FromSpore::Error(error) => NexusStep::PeerError(error),

@@ -3,7 +3,7 @@
 use super::invalid::{Invalid, close_reason};
 use crate::{
     Broadcast, Cancel, Disconnect, ErrorReport, ExecuteSkill, FrameError, FromNexus, HiveAnswer, MAX_FRAME_BYTES,
-    NodeId, PROTOCOL_VERSION, Welcome, close, decode_from_nexus, with_causes,
+    NodeId, PROTOCOL_VERSION, ReleaseAnswer, Welcome, close, decode_from_nexus, with_causes,
 };
 
 /// What the spore is to do about one frame.
@@ -19,6 +19,8 @@ pub enum SporeStep {
     Answer(HiveAnswer),
     /// A control broadcast (v2).
     Broadcast(Broadcast),
+    /// What releases there are (v2).
+    ReleaseAnswer(ReleaseAnswer),
     /// The nexus goes away.
     Goodbye(Disconnect),
     /// The nexus says our last message was wrong. Never answered.
@@ -128,6 +130,10 @@ impl SporeEnd {
             FromNexus::Broadcast(broadcast) => {
                 self.needs_welcome("BROADCAST")?;
                 SporeStep::Broadcast(broadcast)
+            }
+            FromNexus::ReleaseAnswer(answer) => {
+                self.needs_welcome("RELEASE_ANSWER")?;
+                SporeStep::ReleaseAnswer(answer)
             }
             FromNexus::Disconnect(goodbye) => SporeStep::Goodbye(goodbye),
             FromNexus::Error(error) => SporeStep::PeerError(error),

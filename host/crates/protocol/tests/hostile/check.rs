@@ -53,6 +53,8 @@ pub(crate) fn nexus(end: &mut NexusEnd, text: &str, in_a_row: &mut u32) -> Verdi
             taken(in_a_row, ask, |text| decode_from_spore(text).is_ok())
         }
         NexusStep::Goodbye(goodbye) => taken(in_a_row, goodbye, |text| decode_from_spore(text).is_ok()),
+        NexusStep::ReleaseAsk(ask) => taken(in_a_row, ask, |text| decode_from_spore(text).is_ok()),
+        NexusStep::UpdateReport(report) => taken(in_a_row, report, |text| decode_from_spore(text).is_ok()),
         NexusStep::PeerError(error) => taken(in_a_row, error, |text| decode_from_spore(text).is_ok()),
     };
     if verdict != Verdict::Closed {
@@ -94,6 +96,7 @@ pub(crate) fn spore(end: &mut SporeEnd, text: &str, in_a_row: &mut u32) -> Verdi
             taken(in_a_row, broadcast, |text| decode_from_nexus(text).is_ok())
         }
         SporeStep::Goodbye(goodbye) => taken(in_a_row, goodbye, |text| decode_from_nexus(text).is_ok()),
+        SporeStep::ReleaseAnswer(answer) => taken(in_a_row, answer, |text| decode_from_nexus(text).is_ok()),
         SporeStep::PeerError(error) => taken(in_a_row, error, |text| decode_from_nexus(text).is_ok()),
     };
     count(verdict, in_a_row);

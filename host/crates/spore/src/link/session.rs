@@ -208,6 +208,7 @@ impl<'a, E: Executor> Session<'a, E> {
                 Ok(())
             }
             SporeStep::Broadcast(broadcast) => self.on_broadcast(&broadcast, Via::Link, signals),
+            SporeStep::ReleaseAnswer(_) => Ok(()),
             SporeStep::Goodbye(Disconnect { reason }) => {
                 self.leaving = Some(reason);
                 Ok(())
