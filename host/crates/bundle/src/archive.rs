@@ -15,6 +15,8 @@ pub const MAX_COMPONENT_BYTES: u64 = 64 * 1024 * 1024;
 const ENVELOPE: &str = "envelope.json";
 const COMPONENT: &str = "component.wasm";
 const BLOCK: usize = 512;
+/// Largest `.venom` file: both contents at their largest (whole blocks), a header for each, and the end marker.
+pub const MAX_BUNDLE_FILE_BYTES: u64 = MAX_ENVELOPE_BYTES as u64 + MAX_COMPONENT_BYTES + 4 * BLOCK as u64;
 
 /// Why a file is no `.venom` archive.
 #[derive(Debug, thiserror::Error)]

@@ -26,12 +26,14 @@ mod trust;
 mod unverified;
 mod verify;
 
-pub use archive::{ArchiveError, MAX_COMPONENT_BYTES};
+pub use archive::{ArchiveError, MAX_BUNDLE_FILE_BYTES, MAX_COMPONENT_BYTES};
 pub use digest::{Digest, InvalidDigest};
 pub use document::{
-    BundleRef, Channel, Current, DocumentError, DocumentKind, Entry, InvalidDocumentName, MAX_ENTRIES, MAX_SEQ,
-    Release, Role, Roles, Rollout, RolloutOrder, Root, RootPublisher, Selector, SignedDocument, StateError, SwarmId,
-    Taken, TrustState, TrustedRelease, TrustedRollout, TrustedRoot, WHOLE, bucket,
+    ArtefactMismatch, BundleRef, Channel, Current, DocumentError, DocumentKind, Entry, HostArtefact,
+    InvalidDocumentName, MAX_ENTRIES, MAX_HOST_BYTES, MAX_LIFETIME, MAX_ROLLOUT_LIFETIME, MAX_SEQ, MAX_SOURCE_BYTES,
+    MAX_SOURCES, NotYet, Release, Role, Roles, Rollout, RolloutOrder, Root, RootPublisher, Selector, SignedDocument,
+    StateError, SwarmId, Taken, TrustState, TrustedHostArtefact, TrustedRelease, TrustedRollout, TrustedRoot, WHOLE,
+    WrongBundle, bucket,
 };
 pub use envelope::{EnvelopeError, MAX_ENVELOPE_BYTES, MAX_SIGNATURES, PAYLOAD_TYPE, pre_authentication_encoding};
 pub use json::{JsonError, MAX_JSON_DEPTH, MAX_JSON_NUMBER};

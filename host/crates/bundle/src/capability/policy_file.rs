@@ -63,6 +63,13 @@ impl Policy {
     }
 }
 
+impl SkillPolicy {
+    /// Checks every value, by the rules of a policy file; `at` is its path in its document.
+    pub fn check(&self, at: &str) -> Checked {
+        check_skill(self, at)
+    }
+}
+
 fn refuse(key: &str, problem: impl Into<String>) -> InvalidRequest {
     InvalidRequest::new(key, problem)
 }

@@ -3,7 +3,10 @@
 use std::fmt;
 use std::str::FromStr;
 
+use rand::TryRng as _;
 use serde::{Deserialize, Deserializer, Serialize, de::Error};
+
+use crate::KeyError;
 
 /// A text that is no such name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -79,8 +82,61 @@ name!(
     32
 );
 
+impl SwarmId {
+    /// A new one that no other swarm has: 128 random bits as hex digits.
+    ///
+    /// # Errors
+    /// When the system gives no random bytes.
+    pub fn generate() -> Result<Self, KeyError> {
+        let mut bytes = [0_u8; 16];
+        rand::rngs::SysRng
+            .try_fill_bytes(&mut bytes)
+            .map_err(|_| KeyError::Random)?;
+        Ok(Self(bytes.iter().map(|byte| format!("{byte:02x}")).collect()))
+    }
+}
+
 impl Default for Channel {
     fn default() -> Self {
         Self("stable".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_need_no_quoting_anywhere() {
+        for good in ["a", "0", "stable", "my-swarm_1.example", &"a".repeat(32)] {
+            good.parse::<Channel>().unwrap();
+            good.parse::<SwarmId>().unwrap();
+        }
+        for bad in [
+            "",
+            "A",
+            "-a",
+            ".",
+            "..",
+            "a/b",
+            "a b",
+            "a\n",
+            "\u{430}",
+            "a:b",
+            "*",
+            &"a".repeat(65),
+        ] {
+            assert!(bad.parse::<SwarmId>().is_err(), "{bad:?}");
+            assert!(serde_json::from_value::<Channel>(bad.into()).is_err(), "{bad:?}");
+        }
+        assert!("a".repeat(33).parse::<Channel>().is_err());
+        assert_eq!(Channel::default().as_str().parse(), Ok(Channel::default()));
+    }
+
+    #[test]
+    fn new_swarms_have_ids_of_their_own() {
+        let (one, two) = (SwarmId::generate().unwrap(), SwarmId::generate().unwrap());
+        assert!(one != two && one.as_str().len() == 32, "{one} {two}");
+        assert_eq!(one.as_str().parse(), Ok(one));
     }
 }

@@ -5,11 +5,11 @@ use serde::{Deserialize, Serialize};
 use venom_protocol::{NodeId, Timestamp};
 
 use super::root::same;
+use super::signed::FORMAT;
 use super::{Channel, DocumentError, DocumentKind, Root, SignedDocument, SwarmId, bucket};
 use crate::capability::SkillPolicy;
-use crate::{Digest, check_skill_name};
+use crate::{Digest, VerifiedBundle};
 
-const FORMAT: u32 = 1;
 /// Largest number a release can have: what every JSON reader sees alike.
 pub const MAX_SEQ: u64 = crate::MAX_JSON_NUMBER;
 /// Most entries of one release.
@@ -129,6 +129,17 @@ impl Release {
         SignedDocument::of(DocumentKind::Release, self)
     }
 
+    /// An envelope without signatures, of a document that its readers will take.
+    ///
+    /// # Errors
+    /// [`DocumentError`] says what they would refuse.
+    pub fn to_sign(&self) -> Result<SignedDocument, DocumentError> {
+        self.check()?;
+        let signed = self.unsigned();
+        signed.check_size()?;
+        Ok(signed)
+    }
+
     /// What it wants on a spore: the first entry of each skill that selects it, in the order of the entries.
     pub fn wanted(&self, node_id: NodeId, tags: &[String]) -> Vec<&Entry> {
         let mut wanted: Vec<&Entry> = Vec::new();
@@ -141,37 +152,55 @@ impl Release {
         }
         wanted
     }
+}
 
-    fn check(&self) -> Result<(), DocumentError> {
-        let bad = |key: String, problem: String| {
-            let kind = DocumentKind::Release;
-            Err(DocumentError::Value { kind, key, problem })
-        };
-        if self.format != FORMAT {
-            return bad(
-                "format".to_owned(),
-                "this host reads format 1: update the host".to_owned(),
-            );
-        }
-        if self.entries.len() > MAX_ENTRIES {
-            return bad("entries".to_owned(), format!("more than {MAX_ENTRIES}"));
-        }
-        for (index, entry) in self.entries.iter().enumerate() {
-            if let Err(error) = check_skill_name(&entry.skill) {
-                return bad(format!("entries[{index}].skill"), error.to_string());
-            }
-            if entry
-                .selector
-                .percent
-                .is_some_and(|percent| !(1..=100).contains(&percent))
-            {
-                return bad(format!("entries[{index}].selector.percent"), "give 1 to 100".to_owned());
-            }
-            if entry.floor.as_ref().is_some_and(|floor| entry.bundle.version < *floor) {
-                return bad(
-                    format!("entries[{index}].floor"),
-                    "is over the version of its own bundle".to_owned(),
-                );
+/// A bundle that is not the one its entry wants.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the release wants {skill} with {what} {expected}, what came has {found}: somebody passes one bundle for another, fetch it again"
+)]
+pub struct WrongBundle {
+    /// The skill of the entry.
+    pub skill: String,
+    /// `SHA-256`, `name` or `version`.
+    pub what: &'static str,
+    /// In the release.
+    pub expected: String,
+    /// In the bundle.
+    pub found: String,
+}
+
+impl Entry {
+    /// Whether a version may answer calls: it is not below the floor. What follows the version as build metadata
+    /// does not count.
+    #[must_use]
+    pub fn allows(&self, version: &Version) -> bool {
+        let below = |floor: &Version| version.cmp_precedence(floor).is_lt();
+        !self.floor.as_ref().is_some_and(below)
+    }
+
+    /// Whether a verified bundle is the wanted one or the fallback: the signed bundle of one skill must not pass for
+    /// that of another, nor one version for another.
+    ///
+    /// # Errors
+    /// [`WrongBundle`].
+    pub fn check_bundle(&self, bundle: &VerifiedBundle) -> Result<(), WrongBundle> {
+        let fallback = self.fallback.as_ref().filter(|it| it.sha256 == bundle.digest());
+        let wanted = fallback.unwrap_or(&self.bundle);
+        let manifest = bundle.manifest();
+        for (what, expected, found) in [
+            ("SHA-256", wanted.sha256.to_string(), bundle.digest().to_string()),
+            ("name", self.skill.clone(), manifest.name.clone()),
+            ("version", wanted.version.to_string(), manifest.version.to_string()),
+        ] {
+            if expected != found {
+                let skill = self.skill.clone();
+                return Err(WrongBundle {
+                    skill,
+                    what,
+                    expected,
+                    found,
+                });
             }
         }
         Ok(())
@@ -195,6 +224,11 @@ impl TrustedRelease {
         same(kind, "channel", &release.channel, channel)?;
         same(kind, "epoch", &release.epoch, &root.epoch)?;
         release.check()?;
+        // its `created` holds up clocks that are behind: not past the time for which the root vouches
+        if release.created >= root.expires {
+            let problem = format!("is after the end of root {}: rotate the root first", root.version);
+            return Err(DocumentError::value(kind, "created", problem));
+        }
         Ok(Self { release, signed })
     }
 
@@ -204,7 +238,7 @@ impl TrustedRelease {
         &self.release
     }
 
-    /// The exact text of its envelope.
+    /// The text of its envelope.
     #[must_use]
     pub fn to_text(&self) -> String {
         self.signed.to_text()

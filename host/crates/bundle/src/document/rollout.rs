@@ -5,10 +5,11 @@ use serde::{Deserialize, Serialize};
 use venom_protocol::{NodeId, Timestamp};
 
 use super::root::same;
+use super::signed::{FORMAT, check_format};
+use super::span::{MAX_ROLLOUT_LIFETIME, Span};
 use super::{Channel, DocumentError, DocumentKind, Root, SignedDocument, SwarmId, TrustedRelease};
 use crate::Digest;
 
-const FORMAT: u32 = 1;
 /// All spores, in parts of ten thousand.
 pub const WHOLE: u16 = 10_000;
 
@@ -70,27 +71,44 @@ impl Rollout {
         SignedDocument::of(DocumentKind::Rollout, self)
     }
 
-    /// Whether a spore may install now.
+    /// An envelope without signatures, of a document that its readers will take.
+    ///
+    /// # Errors
+    /// [`DocumentError`] says what they would refuse.
+    pub fn to_sign(&self) -> Result<SignedDocument, DocumentError> {
+        self.check()?;
+        let signed = self.unsigned();
+        signed.check_size()?;
+        Ok(signed)
+    }
+
+    /// Whether it lets a spore install at this time. Only half the question: whether the release may still be installed
+    /// at all, and which time counts, is known to [`TrustState::to_install`](super::TrustState::to_install).
     #[must_use]
     pub fn lets_install(&self, node_id: NodeId, now: Timestamp) -> bool {
         self.state == RolloutOrder::Run && now < self.expires && bucket(&self.release_sha256, node_id) < self.wave
     }
 
-    fn check(&self) -> Result<(), DocumentError> {
-        let bad = |key: &str, problem: &str| {
-            Err(DocumentError::Value {
-                kind: DocumentKind::Rollout,
-                key: key.to_owned(),
-                problem: problem.to_owned(),
-            })
-        };
-        if self.format != FORMAT {
-            return bad("format", "this host reads format 1: update the host");
-        }
+    /// The rules beyond the shape.
+    ///
+    /// # Errors
+    /// [`DocumentError::Value`].
+    pub fn check(&self) -> Result<(), DocumentError> {
+        let kind = DocumentKind::Rollout;
+        check_format(kind, self.format)?;
         if self.wave > WHOLE {
-            return bad("wave", "is over 10000");
+            return Err(DocumentError::value(kind, "wave", "is over 10000"));
         }
-        Ok(())
+        if !(1..=crate::MAX_JSON_NUMBER).contains(&self.counter) {
+            return Err(DocumentError::value(kind, "counter", "counters are 1 to 2^53"));
+        }
+        Span {
+            kind,
+            begins: ("issued", self.issued),
+            expires: Some(self.expires),
+            longest: MAX_ROLLOUT_LIFETIME,
+        }
+        .check()
     }
 }
 
@@ -120,9 +138,15 @@ impl TrustedRollout {
         &self.rollout
     }
 
-    /// The exact text of its envelope.
+    /// The text of its envelope.
     #[must_use]
     pub fn to_text(&self) -> String {
         self.signed.to_text()
+    }
+
+    /// Digest of its payload.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        self.signed.digest()
     }
 }

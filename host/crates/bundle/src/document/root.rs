@@ -4,12 +4,13 @@
 use serde::{Deserialize, Serialize};
 use venom_protocol::Timestamp;
 
-use super::{Channel, DocumentError, DocumentKind, SignedDocument, SwarmId, TrustedRelease, TrustedRollout};
+use super::signed::{FORMAT, check_format};
+use super::span::{MAX_LIFETIME, Span};
+use super::{
+    Channel, DocumentError, DocumentKind, SignedDocument, SwarmId, TrustedHostArtefact, TrustedRelease, TrustedRollout,
+};
 use crate::capability::{BudgetLimits, Request};
-use crate::{Digest, PublicKey, Publisher, Trust};
-
-/// The format this crate writes and the only one it reads.
-const FORMAT: u32 = 1;
+use crate::{Digest, KeyId, MAX_SIGNATURES, PublicKey, Publisher, Trust};
 
 /// Keys of a role and how many different ones must sign.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +32,30 @@ pub struct Roles {
     pub release: Role,
     /// Rollouts: the nexus's online key.
     pub rollout: Role,
+}
+
+impl Role {
+    fn check(&self, revoked: &[Digest]) -> Result<(), String> {
+        let ids: std::collections::BTreeSet<KeyId> = self.keys.iter().map(PublicKey::id).collect();
+        if ids.len() != self.keys.len() {
+            return Err("a key is listed twice".to_owned());
+        }
+        if ids.len() > MAX_SIGNATURES {
+            return Err(format!(
+                "lists more than {MAX_SIGNATURES} keys, and no document has more signatures"
+            ));
+        }
+        if self.threshold == 0 || self.threshold > ids.len() {
+            return Err("the threshold is 1 to the number of keys".to_owned());
+        }
+        match ids.iter().find(|id| revoked.contains(id.digest())) {
+            Some(id) => Err(format!(
+                "the key {} is revoked by this very root: take it out here",
+                id.short()
+            )),
+            None => Ok(()),
+        }
+    }
 }
 
 /// A publisher, as in the trust file.
@@ -88,50 +113,100 @@ impl Root {
         SignedDocument::of(DocumentKind::Root, self)
     }
 
-    /// What does not depend on the root before.
-    fn check(&self) -> Result<(), DocumentError> {
-        let bad = |key: &str, problem: &str| {
-            Err(DocumentError::Value {
-                kind: DocumentKind::Root,
-                key: key.to_owned(),
-                problem: problem.to_owned(),
-            })
-        };
-        if self.format != FORMAT {
-            return bad("format", "this host reads format 1: update the host");
-        }
+    /// An envelope without signatures, of a document that its readers will take. It must be signed by enough root keys of
+    /// its own and of the root before.
+    ///
+    /// # Errors
+    /// [`DocumentError`] says what they would refuse.
+    pub fn to_sign(&self) -> Result<SignedDocument, DocumentError> {
+        self.check()?;
+        let signed = self.unsigned();
+        signed.check_size()?;
+        Ok(signed)
+    }
+
+    /// The rules that do not depend on the root before.
+    ///
+    /// # Errors
+    /// [`DocumentError::Value`].
+    pub fn check(&self) -> Result<(), DocumentError> {
+        let kind = DocumentKind::Root;
+        check_format(kind, self.format)?;
         if self.version == 0 || self.epoch == 0 {
-            return bad("version", "versions and epochs begin with 1");
+            return Err(DocumentError::value(
+                kind,
+                "version",
+                "versions and epochs begin with 1",
+            ));
         }
-        for (name, role) in [
+        Span {
+            kind,
+            begins: ("created", self.created),
+            expires: Some(self.expires),
+            longest: MAX_LIFETIME,
+        }
+        .check()?;
+        for (key, role) in [
             ("roles.root", &self.roles.root),
             ("roles.release", &self.roles.release),
             ("roles.rollout", &self.roles.rollout),
         ] {
-            let ids: std::collections::BTreeSet<_> = role.keys.iter().map(PublicKey::id).collect();
-            if ids.len() != role.keys.len() {
-                return bad(name, "a key is listed twice");
-            }
-            if role.threshold == 0 || role.threshold > ids.len() {
-                return bad(name, "the threshold is 1 to the number of keys");
-            }
+            let checked = role.check(&self.revoked);
+            checked.map_err(|problem| DocumentError::value(kind, key, problem))?;
         }
-        Trust::from_root(self, &[]).map_err(|error| DocumentError::Value {
-            kind: DocumentKind::Root,
-            key: "publishers".to_owned(),
-            problem: error.to_string(),
-        })?;
+        let publishers = Trust::from_root(self, &[]).map(drop);
+        publishers.map_err(|error| DocumentError::value(kind, "publishers", error.to_string()))
+    }
+
+    /// The very next version, of the same swarm. The epoch stays or rises by one: with leaps it could be used up.
+    fn check_follows(&self, before: &Self) -> Result<(), DocumentError> {
+        let kind = DocumentKind::Root;
+        same(kind, "swarm", &self.swarm_id, &before.swarm_id)?;
+        let (found, current) = (self.version, before.version);
+        if found != current.saturating_add(1) {
+            return Err(DocumentError::NotNext { found, current });
+        }
+        if self.epoch != before.epoch && self.epoch != before.epoch.saturating_add(1) {
+            let problem = format!("is {}, after {} comes the same or one more", self.epoch, before.epoch);
+            return Err(DocumentError::value(kind, "epoch", problem));
+        }
         Ok(())
     }
 
-    /// The publishers, as [`crate::UnverifiedBundle::verify`] takes them; `revoked` in addition to the root's own.
+    /// The publishers, as [`crate::UnverifiedBundle::verify`] takes them; `revoked` (of a release) in addition to the
+    /// root's own. What a release revokes counts for bundles and for keys of publishers, never for keys of roles: those
+    /// are the root's to take away.
     #[must_use]
     pub fn trust(&self, revoked: &[Digest]) -> Trust {
         Trust::from_root(self, revoked).unwrap_or_else(|_| Trust::nobody())
     }
 }
 
-/// A root that is believed.
+/// A root that is believed: what everything else is verified against.
+///
+/// ```
+/// use venom_bundle::{Role, Root, SigningKey, SwarmId, TrustedRoot};
+/// # use venom_protocol::Timestamp;
+/// # let day = |text: &str| Timestamp::parse(&format!("{text}T00:00:00Z")).unwrap();
+/// # let (today, in_ten_years) = (day("2026-03-01"), day("2036-03-01"));
+/// // The first root: the operator puts it there, and it is signed by its own key.
+/// let (publisher, online) = (SigningKey::generate()?, SigningKey::generate()?);
+/// let (id, by) = (SwarmId::generate()?, ("ops", publisher.public()));
+/// let mut signed = Root::founding(id, by, online.public(), today, in_ten_years).to_sign()?;
+/// signed.add_signature(&publisher);
+/// let first = TrustedRoot::pin(signed.to_text().as_bytes())?;
+///
+/// // The next moves the roots to two offline keys: signed by the old key and by both new ones.
+/// let offline = [SigningKey::generate()?, SigningKey::generate()?];
+/// let mut next = first.successor(today, in_ten_years);
+/// next.roles.root = Role { keys: offline.iter().map(SigningKey::public).collect(), threshold: 2 };
+/// let mut signed = next.to_sign()?;
+/// offline.iter().for_each(|key| signed.add_signature(key));
+/// assert!(first.rotate(signed.to_text().as_bytes()).is_err());
+/// signed.add_signature(&publisher);
+/// assert_eq!(first.rotate(signed.to_text().as_bytes())?.root().version, 2);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct TrustedRoot {
     root: Root,
@@ -152,30 +227,18 @@ impl TrustedRoot {
         Ok(Self { root, signed })
     }
 
-    /// The next root: the very next version, of the same swarm, no lower epoch, signed by enough keys of this root and
-    /// of its own.
+    /// The next root: the very next version, of the same swarm, of the same epoch or the next, signed by enough keys of
+    /// this root and of its own.
     ///
     /// # Errors
     /// [`DocumentError`] says why not.
     pub fn rotate(&self, bytes: &[u8]) -> Result<Self, DocumentError> {
-        let kind = DocumentKind::Root;
-        let signed = SignedDocument::parse(kind, bytes)?;
+        let signed = SignedDocument::parse(DocumentKind::Root, bytes)?;
         signed.check_signed(&self.root.roles.root)?;
         let root: Root = signed.read()?;
         root.check()?;
         signed.check_signed(&root.roles.root)?;
-        same(kind, "swarm", &root.swarm_id, &self.root.swarm_id)?;
-        if root.version != self.root.version + 1 {
-            let (found, current) = (root.version, self.root.version);
-            return Err(DocumentError::NotNext { found, current });
-        }
-        if root.epoch < self.root.epoch {
-            return Err(DocumentError::Value {
-                kind,
-                key: "epoch".to_owned(),
-                problem: format!("{} is lower than {}; epochs never fall", root.epoch, self.root.epoch),
-            });
-        }
+        root.check_follows(&self.root)?;
         Ok(Self { root, signed })
     }
 
@@ -185,7 +248,7 @@ impl TrustedRoot {
         &self.root
     }
 
-    /// The exact text of its envelope.
+    /// The text of its envelope.
     #[must_use]
     pub fn to_text(&self) -> String {
         self.signed.to_text()
@@ -204,6 +267,14 @@ impl TrustedRoot {
     /// [`DocumentError`] says why not.
     pub fn release(&self, bytes: &[u8], channel: &Channel) -> Result<TrustedRelease, DocumentError> {
         TrustedRelease::read(&self.root, bytes, channel)
+    }
+
+    /// Believes a host program that enough release keys signed, for this swarm or for any.
+    ///
+    /// # Errors
+    /// [`DocumentError`] says why not.
+    pub fn host_artefact(&self, bytes: &[u8]) -> Result<TrustedHostArtefact, DocumentError> {
+        TrustedHostArtefact::read(&self.root, bytes)
     }
 
     /// Believes a rollout of this release that enough rollout keys signed. Says nothing about whether it is newer.

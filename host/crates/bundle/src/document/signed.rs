@@ -1,11 +1,16 @@
 //! A document and its signatures, before anybody believes it: making, signing, decoding, and counting who signed.
 
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use super::Role;
 use crate::envelope::Envelope;
-use crate::{Digest, EnvelopeError, JsonError, KeyId, SigningKey, json};
+use crate::{Digest, EnvelopeError, JsonError, KeyId, MAX_SIGNATURES, SigningKey, json};
+
+/// The format this crate writes and the only one it reads, of every kind.
+pub(super) const FORMAT: u32 = 1;
+/// One more signature in an envelope, with its key id.
+const SIGNATURE_BYTES: usize = 180;
 
 /// The kinds of documents, each with a payload type and a size of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -132,6 +137,13 @@ pub enum DocumentError {
     },
 }
 
+impl DocumentError {
+    pub(super) fn value(kind: DocumentKind, key: impl Into<String>, problem: impl Into<String>) -> Self {
+        let (key, problem) = (key.into(), problem.into());
+        Self::Value { kind, key, problem }
+    }
+}
+
 /// A document with any signatures. Nothing in it is believed yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SignedDocument {
@@ -158,7 +170,18 @@ impl SignedDocument {
         Ok(Self { kind, envelope })
     }
 
-    /// The exact text of the envelope.
+    /// Whether its readers take so large an envelope, with all the signatures that may still be added.
+    pub(super) fn check_size(&self) -> Result<(), DocumentError> {
+        let (kind, limit) = (self.kind, self.kind.max_bytes());
+        let more = MAX_SIGNATURES.saturating_sub(self.envelope.signatures.len());
+        if self.envelope.to_bytes().len() + more * SIGNATURE_BYTES > limit {
+            let source = EnvelopeError::TooLarge { limit };
+            return Err(DocumentError::Envelope { kind, source });
+        }
+        Ok(())
+    }
+
+    /// The text of the envelope: payload, type and signatures exactly as they came, written compactly.
     #[must_use]
     pub fn to_text(&self) -> String {
         String::from_utf8(self.envelope.to_bytes()).unwrap_or_default()
@@ -221,9 +244,31 @@ impl SignedDocument {
     pub(super) fn read<T: DeserializeOwned>(&self) -> Result<T, DocumentError> {
         let kind = self.kind;
         let text = json::check(&self.envelope.payload).map_err(|source| DocumentError::Json { kind, source })?;
+        check_written_format(kind, text)?;
         serde_json::from_str(text).map_err(|error| DocumentError::Fields {
             kind,
             problem: error.to_string(),
         })
     }
+}
+
+/// A newer format may have fields this one does not know: say so, rather than complain about the field.
+fn check_written_format(kind: DocumentKind, text: &str) -> Result<(), DocumentError> {
+    #[derive(Deserialize)]
+    struct Written {
+        format: Option<u64>,
+    }
+    match serde_json::from_str(text) {
+        Ok(Written { format: Some(found) }) => check_format(kind, found),
+        _ => Ok(()),
+    }
+}
+
+pub(super) fn check_format(kind: DocumentKind, found: impl Into<u64>) -> Result<(), DocumentError> {
+    let found = found.into();
+    if found == u64::from(FORMAT) {
+        return Ok(());
+    }
+    let problem = format!("is {found}, this host reads format {FORMAT}: update the host");
+    Err(DocumentError::value(kind, "format", problem))
 }
