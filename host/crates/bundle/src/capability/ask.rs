@@ -3,7 +3,7 @@
 
 use std::marker::PhantomData;
 
-use super::peer::{Peer, PortRange};
+use super::peer::{Peer, PortRange, ranges};
 use super::settle::Ask;
 use super::{
     CacheGrant, CommandGrant, FsGrant, FsRequest, HttpGrant, HttpHost, NetGrant, NetRequest, SecretGrant, pattern,
@@ -38,7 +38,7 @@ impl Ask for FsRequest {
     }
 }
 
-fn access(access: super::Access) -> &'static str {
+pub(super) fn access(access: super::Access) -> &'static str {
     match access {
         super::Access::Ro => "ro",
         super::Access::Rw => "rw",
@@ -86,10 +86,6 @@ impl Ask for NetRequest {
     fn describe_offer(offer: &NetGrant) -> String {
         net(&offer.to, &offer.ports, &offer.protocols)
     }
-}
-
-fn ranges(ports: &[String]) -> impl Iterator<Item = PortRange> {
-    ports.iter().filter_map(|text| PortRange::parse(text))
 }
 
 fn net(to: &str, ports: &[String], protocols: &[super::NetProtocol]) -> String {

@@ -117,6 +117,11 @@ impl PortRange {
     }
 }
 
+/// All that can be read of a list of ports.
+pub(super) fn ranges(ports: &[String]) -> impl Iterator<Item = PortRange> {
+    ports.iter().filter_map(|text| PortRange::parse(text))
+}
+
 fn port(text: &str) -> Option<u16> {
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     text.parse().ok().filter(|&port: &u16| digits && port != 0)

@@ -51,8 +51,8 @@ pub(super) fn settle<A: Ask>(
 ) -> Vec<A::Offer> {
     let mut granted = Vec::new();
     for offer in offers {
-        let wanted = cut_all(std::slice::from_ref(offer), asked);
-        let parts = cut_all(&wanted, ceiling);
+        let cut = cut_all(std::slice::from_ref(offer), asked);
+        let (wanted, parts) = (widest::<A>(&cut), widest::<A>(&cut_all(&cut, ceiling)));
         let touching = || asked.iter().filter(|ask| ask.cut(offer).is_some());
         let satisfied = touching().all(|ask| parts.iter().any(|part| ask.satisfied_by(part)));
         let target = A::describe_offer(offer);
@@ -94,16 +94,22 @@ fn reduced<A: Ask>(subject: Subject<'_>, parts: &[A::Offer], cut_by_ceiling: boo
     subject.decide(target.join(", "), Verdict::Reduced, reason)
 }
 
-/// The parts of `offers` that any of `asks` asks for, without those that others include.
+/// The parts of `offers` that any of `asks` asks for.
 fn cut_all<A: Ask>(offers: &[A::Offer], asks: &[A]) -> Vec<A::Offer> {
-    let mut parts: Vec<A::Offer> = Vec::new();
-    for part in offers
+    let cuts = offers
         .iter()
-        .flat_map(|offer| asks.iter().filter_map(|ask| ask.cut(offer)))
-    {
-        if !parts.iter().any(|wide| A::redundant(wide, &part)) {
-            parts.retain(|narrow| !A::redundant(&part, narrow));
-            parts.push(part);
+        .flat_map(|offer| asks.iter().filter_map(|ask| ask.cut(offer)));
+    cuts.collect()
+}
+
+/// Without those that others include. Only for what is in force in the end: a narrow part may be within a ceiling that
+/// refuses the wide one, and whoever asks for both must not get less than for one.
+fn widest<A: Ask>(cuts: &[A::Offer]) -> Vec<A::Offer> {
+    let mut parts: Vec<A::Offer> = Vec::new();
+    for part in cuts {
+        if !parts.iter().any(|wide| A::redundant(wide, part)) {
+            parts.retain(|narrow| !A::redundant(part, narrow));
+            parts.push(part.clone());
         }
     }
     parts

@@ -8,6 +8,7 @@
     reason = "all of this is test code, where a panic is a failed test"
 )]
 
+mod asks_more;
 mod docs;
 mod golden;
 mod hostile;
