@@ -10,6 +10,7 @@
 
 mod asks_more;
 mod docs;
+mod documents;
 mod golden;
 mod hostile;
 mod keys;
@@ -18,5 +19,6 @@ mod packing;
 mod policies;
 mod rights;
 mod support;
+mod swarm;
 mod tampering;
 mod verification;
