@@ -12,6 +12,7 @@ mod asks_more;
 mod docs;
 mod documents;
 mod golden;
+mod growing;
 mod hostile;
 mod keys;
 mod mutations;
