@@ -1,6 +1,7 @@
 //! The documents that say what belongs where: root, release and rollout, each in a signed envelope. Bytes are verified,
 //! then their type is checked, then they are parsed; what a document may say is decided by the root before it.
 
+mod missing;
 mod name;
 mod span;
 
@@ -18,10 +19,14 @@ mod kept;
 mod state;
 mod turn;
 
-mod draft;
+mod next_release;
+mod next_root;
 
 pub use host::{ArtefactMismatch, HostArtefact, MAX_HOST_BYTES, TrustedHostArtefact};
+pub use missing::MissingSignatures;
 pub use name::{Channel, InvalidDocumentName, SwarmId};
+pub use next_release::EntryChange;
+pub use next_root::{RoleChange, RootChange};
 pub use release::{BundleRef, Entry, MAX_ENTRIES, MAX_SEQ, Release, Selector, TrustedRelease, WrongBundle};
 pub use release_check::{MAX_SOURCE_BYTES, MAX_SOURCES};
 pub use rollout::{Rollout, RolloutOrder, TrustedRollout, WHOLE, bucket};
