@@ -1,5 +1,7 @@
 //! REST calls of the command line. Turns every way they can fail into something people can act on.
 
+mod transfer;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -214,6 +216,11 @@ impl NexusClient {
         if let Some(body) = body {
             request = request.json(body);
         }
+        self.answered(&url, request).await
+    }
+
+    /// Sends a request and reads the JSON it is answered with.
+    async fn answered<T: DeserializeOwned>(&self, url: &str, request: reqwest::RequestBuilder) -> Result<T, Trouble> {
         let response = request.send().await.map_err(|error| self.unreachable(&error))?;
         let response = self.accepted(response).await?;
         let status = response.status();

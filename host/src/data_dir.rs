@@ -39,6 +39,26 @@ impl DataDir {
     pub(crate) fn publisher_public(&self) -> PathBuf {
         self.0.join("keys/publisher.pub")
     }
+    /// What a nexus signs rollouts with.
+    pub(crate) fn online_key(&self) -> PathBuf {
+        self.0.join("keys/online.key")
+    }
+    /// Its public half.
+    pub(crate) fn online_public(&self) -> PathBuf {
+        self.0.join("keys/online.pub")
+    }
+    /// Which keys sign roots, releases and rollouts: where trust in updates begins.
+    pub(crate) fn root(&self) -> PathBuf {
+        self.0.join("root.json")
+    }
+    /// A root that was in force before.
+    pub(crate) fn old_root(&self, version: u64) -> PathBuf {
+        self.0.join(format!("root-{version}.json"))
+    }
+    /// Bundles and documents of releases.
+    pub(crate) fn releases(&self) -> PathBuf {
+        self.0.join("releases")
+    }
     /// Who may publish skills.
     pub(crate) fn trust(&self) -> PathBuf {
         self.0.join("trust.toml")

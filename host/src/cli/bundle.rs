@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+use super::NexusClientArgs;
+
 /// `venom-host bundle ...`.
 #[derive(Debug, Subcommand)]
 #[command(after_help = "Example:\n  venom-host bundle verify Greeter.venom")]
@@ -12,6 +14,8 @@ pub(crate) enum BundleCommand {
     Pack(PackArgs),
     /// Add a signature to a bundle
     Sign(SignArgs),
+    /// Give bundles to the nexus, for releases
+    Publish(PublishBundleArgs),
     /// Check a bundle against the trust file
     Verify(VerifyArgs),
     /// Show what a bundle says of itself, trusted or not
@@ -52,6 +56,24 @@ pub(crate) struct SignArgs {
     /// Bundle to write [default: replace BUNDLE]
     #[arg(long, short, value_name = "FILE")]
     pub out: Option<PathBuf>,
+    /// Print as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `venom-host bundle publish`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  venom-host bundle publish Greeter.venom Files.venom --nexus https://nexus.example:8000\n\n\
+                  The nexus keeps it; no spore installs it until a release names it: venom-host release create."
+)]
+pub(crate) struct PublishBundleArgs {
+    /// Bundles to upload
+    #[arg(value_name = "BUNDLE", required = true)]
+    pub bundles: Vec<PathBuf>,
+    /// Which nexus.
+    #[command(flatten)]
+    pub nexus: NexusClientArgs,
     /// Print as JSON
     #[arg(long)]
     pub json: bool,

@@ -5,6 +5,8 @@ mod call;
 mod key;
 mod map;
 mod nodes;
+mod release;
+mod root;
 mod serve;
 mod skill;
 mod task;
@@ -13,11 +15,16 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub(crate) use bundle::{BundleCommand, InspectBundleArgs, PackArgs, SignArgs, VerifyArgs};
+pub(crate) use bundle::{BundleCommand, InspectBundleArgs, PackArgs, PublishBundleArgs, SignArgs, VerifyArgs};
 pub(crate) use call::{ExecArgs, NexusClientArgs, RunArgs, SandboxArgs};
 pub(crate) use key::{KeyCommand, NewKeyArgs, ShowKeyArgs};
 pub(crate) use map::MapArgs;
 pub(crate) use nodes::{DrainArgs, ListNodesArgs, NodesCommand, ShowNodeArgs};
+pub(crate) use release::{
+    ApproveArgs, CreateReleaseArgs, ListReleasesArgs, OnFailureArg, OrderArgs, PlanArgs, PublishReleaseArgs,
+    ReleaseCommand, ReleaseStatusArgs, SelectorArgs, SignReleaseArgs,
+};
+pub(crate) use root::{NewRootArgs, PublishRootArgs, RootCommand, ShowRootArgs, SignRootArgs};
 pub(crate) use serve::{DurabilityArg, HiveArgs, NexusArgs, SporeArgs};
 pub(crate) use skill::{BuildArgs, InspectSkillArgs, Language, ListSkillsArgs, NewSkillArgs, SkillCommand};
 pub(crate) use task::{
@@ -106,6 +113,12 @@ pub(crate) enum Command {
     /// Pack, sign, verify and look at bundles
     #[command(subcommand)]
     Bundle(BundleCommand),
+    /// Publish releases and look how they come to the spores
+    #[command(subcommand)]
+    Release(ReleaseCommand),
+    /// Show and change which keys updates are trusted by
+    #[command(subcommand)]
+    Root(RootCommand),
     /// List, show and drain the nodes of a nexus
     #[command(subcommand)]
     Nodes(NodesCommand),

@@ -7,18 +7,20 @@ use venom_bundle::{Manifest, SignedBundle, SkillToml, UnverifiedBundle};
 use venom_protocol::Timestamp;
 
 use super::key;
-use crate::cli::{BundleCommand, InspectBundleArgs, PackArgs, SignArgs, VerifyArgs};
+use crate::cli::{BundleCommand, InspectBundleArgs, PackArgs, PublishBundleArgs, SignArgs, VerifyArgs};
+use crate::client::NexusClient;
 use crate::data_dir::{DataDir, SHARED_FILE, replace_file};
 use crate::failure::{Explain as _, Failure};
 use crate::output;
 use crate::sandbox;
-use crate::settings::{SandboxNames, SandboxSettings, Sources};
+use crate::settings::{ClientSettings, SandboxNames, SandboxSettings, Sources};
 
 /// Runs one of the `bundle` commands.
 pub(crate) fn run(command: BundleCommand, sources: &Sources, data: &DataDir) -> Result<(), Failure> {
     match command {
         BundleCommand::Pack(args) => pack(args, data),
         BundleCommand::Sign(args) => sign(args, data),
+        BundleCommand::Publish(args) => super::wait(publish(args, sources.clone(), data.clone())),
         BundleCommand::Verify(args) => verify(args, sources),
         BundleCommand::Inspect(args) => inspect(&args),
     }
@@ -120,6 +122,27 @@ fn sign(args: SignArgs, data: &DataDir) -> Result<(), Failure> {
         }));
     }
     output::say(format!("{} signed by {key_id}", path.display()))
+}
+
+/// The nexus verifies what comes; here it is only read, so that a wrong file is told at once.
+async fn publish(args: PublishBundleArgs, sources: Sources, data: DataDir) -> Result<(), Failure> {
+    for path in &args.bundles {
+        read(path)?;
+    }
+    let client = NexusClient::new(&ClientSettings::merge(args.nexus, &sources)?, &data)?;
+    let bundles = super::release::upload_all(&client, &args.bundles).await?;
+    if args.json {
+        return output::say_json(&venom_protocol::BundleList { bundles });
+    }
+    for bundle in &bundles {
+        output::say(format!(
+            "{} {} of {} is on the nexus",
+            bundle.name, bundle.version, bundle.publisher
+        ))?;
+        output::say(format!("digest  {}", bundle.bundle_sha256))?;
+    }
+    output::note("no spore installs it yet: put it in a release with `venom-host release create --add BUNDLE`");
+    Ok(())
 }
 
 fn read(path: &Path) -> Result<UnverifiedBundle, Failure> {

@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
-use venom_bundle::{PublicKey, SigningKey};
+use venom_bundle::{PublicKey, Root, SigningKey};
 use venom_nexus::{Scope, TokenRecord};
+use venom_protocol::Timestamp;
 
 use crate::cli::InitArgs;
 use crate::data_dir::{
@@ -12,6 +13,7 @@ use crate::data_dir::{
 };
 use crate::failure::{Explain as _, Failure};
 use crate::output;
+use crate::settings::Lifetime;
 
 const SETTINGS: &str = include_str!("init/venom.toml");
 const POLICY: &str = include_str!("init/policy.toml");
@@ -82,7 +84,17 @@ fn is_default(data: &DataDir) -> bool {
 pub(crate) fn ensure(data: &DataDir) -> Result<Vec<Part>, Failure> {
     let mut parts = vec![directory(data.0.clone(), "data directory")?];
     parts.push(directory(data.keys(), "keys")?);
-    parts.extend(publisher_key(data)?);
+    parts.extend(key_pair(
+        data.publisher_key(),
+        data.publisher_public(),
+        "signs bundles, releases and roots; keep it secret",
+    )?);
+    parts.extend(key_pair(
+        data.online_key(),
+        data.online_public(),
+        "signs rollouts; stays with the nexus",
+    )?);
+    parts.push(root(data)?);
     let key = publisher(data)?;
     let trust = format!("{TRUST}\n{}", publisher_entry("local", &key));
     parts.push(file(data.trust(), &trust, SHARED_FILE, "who may publish skills")?);
@@ -112,35 +124,56 @@ fn secret(path: PathBuf, what: &'static str) -> Result<Part, Failure> {
     file(path, &format!("{}\n", token.reveal()), PRIVATE_FILE, what)
 }
 
-fn publisher_key(data: &DataDir) -> Result<[Part; 2], Failure> {
-    let (private, public) = (data.publisher_key(), data.publisher_public());
+fn key_pair(private: PathBuf, public: PathBuf, what: &'static str) -> Result<[Part; 2], Failure> {
     let made = !private.exists();
     if made {
-        let key = SigningKey::generate().or_fail("cannot make a publisher key")?;
-        key.save_new(&private).or_fail("cannot keep the publisher key")?;
+        let key = SigningKey::generate().or_fail(format!("cannot make the key {}", private.display()))?;
+        key.save_new(&private).or_fail("cannot keep a new key")?;
     }
-    let key = load_publisher_key(&private)?;
+    let key = load_key(&private)?;
     let made_public = make_file(&public, &key.public().to_pem(), SHARED_FILE)?;
+    let half = Part {
+        path: public,
+        what: "its public half",
+        made: made_public,
+    };
     Ok([
         Part {
             path: private,
-            what: "signs bundles; keep it secret",
+            what,
             made,
         },
-        Part {
-            path: public,
-            what: "its public half",
-            made: made_public,
-        },
+        half,
     ])
 }
 
-fn load_publisher_key(path: &Path) -> Result<SigningKey, Failure> {
-    SigningKey::load(path).or_fail(format!("the publisher key {} cannot be used", path.display()))
+/// Where trust in updates begins: the publisher key in all roles but that of rollouts, in a swarm of its own.
+fn root(data: &DataDir) -> Result<Part, Failure> {
+    let (path, what) = (data.root(), "which keys updates are trusted by; spores need a copy");
+    if path.exists() {
+        return Ok(Part {
+            path,
+            what,
+            made: false,
+        });
+    }
+    let key = load_key(&data.publisher_key())?;
+    let online = load_key(&data.online_key())?.public();
+    let swarm = uuid::Uuid::new_v4().to_string();
+    let swarm = swarm.parse().or_fail("cannot name a swarm")?;
+    let now = Timestamp::now();
+    let root = Root::first(swarm, &key.public(), &online, now, Lifetime::OF_A_ROOT.after(now)?);
+    let mut signed = root.unsigned();
+    signed.add_signature(&key);
+    file(path, &signed.to_text(), SHARED_FILE, what)
+}
+
+fn load_key(path: &Path) -> Result<SigningKey, Failure> {
+    SigningKey::load(path).or_fail(format!("the key {} cannot be used", path.display()))
 }
 
 fn publisher(data: &DataDir) -> Result<PublicKey, Failure> {
-    load_publisher_key(&data.publisher_key()).map(|key| key.public())
+    load_key(&data.publisher_key()).map(|key| key.public())
 }
 
 /// The digest goes to tokens.toml, for the nexus; the token itself to operator.token, for the local command line.

@@ -3,13 +3,16 @@
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
-use venom_bundle::{PublicKey, SigningKey};
+use venom_bundle::{MissingSignatures, PublicKey, RootChange, SigningKey};
+use venom_protocol::Timestamp;
 
 use super::init::publisher_entry;
+use super::root;
 use crate::cli::{KeyCommand, NewKeyArgs, ShowKeyArgs};
 use crate::data_dir::{DataDir, PRIVATE_DIRECTORY, SHARED_FILE, make_directory, replace_file};
 use crate::failure::{Explain as _, Failure};
 use crate::output;
+use crate::settings::Lifetime;
 
 /// What `key ... --json` prints.
 #[derive(Serialize)]
@@ -38,6 +41,14 @@ pub(crate) fn load(named: Option<&Path>, data: &DataDir) -> Result<SigningKey, F
             .help("run `venom-host init` to make the publisher key, or name another with --key FILE"));
     }
     SigningKey::load(&path).or_fail(format!("the key {} cannot be used", path.display()))
+}
+
+/// The keys that sign: those named, or the data directory's.
+pub(crate) fn load_all(named: &[PathBuf], data: &DataDir) -> Result<Vec<SigningKey>, Failure> {
+    if named.is_empty() {
+        return Ok(vec![load(None, data)?]);
+    }
+    named.iter().map(|path| load(Some(path), data)).collect()
 }
 
 fn new(args: NewKeyArgs, data: &DataDir) -> Result<(), Failure> {
@@ -72,13 +83,13 @@ fn show(args: &ShowKeyArgs, data: &DataDir) -> Result<(), Failure> {
 
 /// The old key stays trusted, so that what it signed goes on running: drop it from trust.toml when all is re-signed.
 fn rotate(args: &ShowKeyArgs, data: &DataDir) -> Result<(), Failure> {
-    let old = load(None, data)?.public();
-    let short: String = old.id().to_string().chars().take(12).collect();
-    let kept = data.keys().join(format!("publisher-{short}.key"));
+    let old = load(None, data)?;
+    let kept = data.keys().join(format!("publisher-{}.key", old.public().id().short()));
     let draft = data.keys().join(format!("publisher-next-{}.key", std::process::id()));
     let key = make(&draft)?;
     // The new key is trusted before it is used: a crash in between leaves a key too many, never one too few.
-    trust_too(&data.trust(), &old, &key.public())?;
+    trust_too(&data.trust(), &old.public(), &key.public())?;
+    let root = next_root(&old, &key, data)?;
     let (private, public) = (data.publisher_key(), data.publisher_public());
     let moves = [
         (private.clone(), kept.clone()),
@@ -91,7 +102,69 @@ fn rotate(args: &ShowKeyArgs, data: &DataDir) -> Result<(), Failure> {
             std::fs::rename(&from, &to).or_fail(format!("cannot move {} to {}", from.display(), to.display()))?;
         }
     }
-    report(&private, &key.public(), Some(kept), args.json)
+    report(&private, &key.public(), Some(kept), args.json)?;
+    if !args.json {
+        root.tell()?;
+    }
+    Ok(())
+}
+
+/// What a rotation did to the root.
+enum RootAfter {
+    /// There is none, or it does not name the key.
+    Untouched,
+    /// It is the data directory's.
+    Installed(u64),
+    /// It lies there until other keys have signed it.
+    Drafted(PathBuf, Vec<MissingSignatures>),
+}
+
+/// The next root, in which the new key takes the place of the old one; both sign it.
+fn next_root(old: &SigningKey, new: &SigningKey, data: &DataDir) -> Result<RootAfter, Failure> {
+    if !data.root().exists() {
+        return Ok(RootAfter::Untouched);
+    }
+    let before = root::load(None, data)?;
+    let change = RootChange::replacing(before.root(), &old.public(), &new.public());
+    if change == RootChange::default() {
+        return Ok(RootAfter::Untouched);
+    }
+    let now = Timestamp::now();
+    let next = before.root().next(&change, now, Lifetime::OF_A_ROOT.after(now)?);
+    let next = next.or_fail("the root cannot take the new key")?;
+    let mut signed = next.unsigned();
+    signed.add_signature(old);
+    signed.add_signature(new);
+    let missing = signed.missing_of_root(&next, Some(before.root()));
+    if missing.is_empty() {
+        let trusted = before
+            .rotate(signed.to_text().as_bytes())
+            .or_fail("the root cannot be rotated")?;
+        root::install(&trusted, Some(&before), data)?;
+        return Ok(RootAfter::Installed(next.version));
+    }
+    let path = data.0.join("next-root.json");
+    replace_file(&path, signed.to_text().as_bytes(), SHARED_FILE)?;
+    Ok(RootAfter::Drafted(path, missing))
+}
+
+impl RootAfter {
+    fn tell(&self) -> Result<(), Failure> {
+        match self {
+            Self::Untouched => Ok(()),
+            Self::Installed(version) => output::say(format!(
+                "\nroot.json is root {version} now, signed by both keys; give it to the nexus:\n\n  venom-host root publish"
+            )),
+            Self::Drafted(path, missing) => {
+                let path = path.display();
+                output::say(format!("\nother root keys must sign the next root, {path}:\n"))?;
+                missing.iter().try_for_each(|one| output::say(root::words(one)))?;
+                output::say(format!(
+                    "\n  venom-host root sign {path} --key FILE\n  venom-host root publish {path}"
+                ))
+            }
+        }
+    }
 }
 
 /// Adds `new` beside `old` wherever the trust file names it; as a publisher of its own where it does not.

@@ -10,6 +10,8 @@ mod key;
 mod map;
 mod nexus;
 mod nodes;
+mod release;
+mod root;
 mod run;
 mod skill;
 mod spore;
@@ -40,6 +42,8 @@ pub(crate) fn run(command: Command, sources: Sources) -> Result<(), Failure> {
         Command::Skill(command) => skill::run(command, &sources, &data),
         Command::Key(command) => key::run(command, &data),
         Command::Bundle(command) => bundle::run(command, &sources, &data),
+        Command::Release(command) => wait(release::run(command, sources, data)),
+        Command::Root(command) => root::run(command, sources, data),
         Command::Nodes(command) => wait(nodes::run(command, sources, data)),
         Command::Task(command) => wait(task::run(command, sources, data)),
         Command::Map(args) => {

@@ -27,7 +27,7 @@ pub(crate) use nexus::NexusSettings;
 pub(crate) use redis::redis;
 pub(crate) use sandbox::{PolicySource, SandboxNames, SandboxSettings};
 pub(crate) use spore::SporeSettings;
-pub(crate) use values::{Seconds, Secret, Switch};
+pub(crate) use values::{Lifetime, Seconds, Secret, Switch};
 
 use crate::cli::GlobalArgs;
 

@@ -5,6 +5,9 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer};
+use venom_protocol::Timestamp;
+
+use super::SettingError;
 
 /// A span of time: `30`, `1.5`, `250ms`, `30s`, `5m` or `2h`; over zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +55,48 @@ impl<'de> Deserialize<'de> for Seconds {
             Written::Text(text) => text,
         };
         text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// How long a document counts: `12h`, `90d` or `10y`, years of 365 days.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Lifetime(i64);
+
+impl Lifetime {
+    /// Roots are changed by hand: long enough to forget, short enough to be changed once in the life of a machine.
+    pub(crate) const OF_A_ROOT: Self = Self(10 * Self::YEAR);
+    const HOUR: i64 = 3_600;
+    const DAY: i64 = 24 * Self::HOUR;
+    const YEAR: i64 = 365 * Self::DAY;
+    const MOST: i64 = 100 * Self::YEAR;
+
+    /// When a document ends that is made now.
+    pub(crate) fn after(self, now: Timestamp) -> Result<Timestamp, SettingError> {
+        let end = now.0.checked_add(jiff::SignedDuration::from_secs(self.0));
+        end.map(Timestamp)
+            .map_err(|error| SettingError::Impossible(format!("no document ends then: {error}")))
+    }
+}
+
+impl FromStr for Lifetime {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("`{text}` is no lifetime (write 12h, 90d or 10y, up to 100 years)");
+        let text = text.trim();
+        let split = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
+        let (number, unit) = text.split_at_checked(split).ok_or_else(wrong)?;
+        let number: i64 = number.parse().map_err(|_| wrong())?;
+        let scale = match unit {
+            "h" => Self::HOUR,
+            "d" => Self::DAY,
+            "y" => Self::YEAR,
+            _ => return Err(wrong()),
+        };
+        let seconds = number
+            .checked_mul(scale)
+            .filter(|seconds| (1..=Self::MOST).contains(seconds));
+        seconds.map(Self).ok_or_else(wrong)
     }
 }
 
@@ -124,6 +169,33 @@ mod tests {
         }
         for text in ["", "s", "-1", "0", "1d", "inf", "NaN", "1e300", "ten"] {
             assert!(text.parse::<Seconds>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn lifetimes_are_hours_days_or_years() {
+        let now = Timestamp::parse("2026-01-01T00:00:00Z").unwrap();
+        for (text, end) in [
+            ("36h", "2026-01-02T12"),
+            ("90d", "2026-04-01T00"),
+            ("10y", "2035-12-30T00"),
+        ] {
+            let lifetime: Lifetime = text.parse().unwrap();
+            assert_eq!(&lifetime.after(now).unwrap().to_string()[..13], end, "{text}");
+        }
+        for text in [
+            "",
+            "d",
+            "0d",
+            "-1d",
+            "90",
+            "1.5d",
+            "101y",
+            "5m",
+            "99999999999999999999h",
+            "9223372036854775807y",
+        ] {
+            assert!(text.parse::<Lifetime>().is_err(), "{text}");
         }
     }
 

@@ -178,7 +178,7 @@ fn predecessor<'a>(old: &'a [Entry], entry: &Entry) -> Option<&'a Entry> {
     let of_skill = || old.iter().filter(|known| known.skill == entry.skill);
     of_skill()
         .find(|known| known.selector == entry.selector)
-        .or_else(|| of_skill().last())
+        .or_else(|| of_skill().next_back())
 }
 
 #[cfg(test)]
