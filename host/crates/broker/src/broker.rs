@@ -7,9 +7,12 @@ use tokio::sync::broadcast;
 use venom_protocol::{GroupLimits, NodeId, SessionId, TaskId};
 
 use crate::{
-    BrokerError, Cancelled, Claim, Counts, Ending, GroupState, Hint, NewTask, Note, Progress, Ready, Renewal, Settings,
-    Settled, State, StoredTask, Submitted, Tended, Want,
+    BrokerError, Cancelled, Claim, Counts, Ending, GroupState, Hint, NewTask, Note, Progress, Ready, Record, Renewal,
+    Settings, Settled, State, StoredTask, Submitted, Tended, Want,
 };
+
+/// Most bytes of one record.
+pub const MAX_RECORD_BYTES: usize = 1024 * 1024;
 
 /// Result of everything a broker does.
 pub type Answer<T> = Result<T, BrokerError>;
@@ -111,4 +114,15 @@ pub trait Broker: Send + Sync + 'static {
 
     /// Keys of a namespace, sorted, at most `limit`.
     async fn cache_keys(&self, namespace: &str, limit: usize) -> Answer<Vec<String>>;
+
+    /// A small document, as it is now.
+    async fn record(&self, name: &str) -> Answer<Option<Record>>;
+
+    /// Writes a document, if it still has the version that was seen last (0: there was none). False: it has another, and
+    /// nothing was changed. When the answer was lost, asking again is answered with false although it was written: whoever
+    /// finds its own bytes then has written them. At most [`MAX_RECORD_BYTES`].
+    async fn put_record(&self, name: &str, bytes: Vec<u8>, expected_version: u64) -> Answer<bool>;
+
+    /// Removes a document; true when there was one. Its versions are not used again.
+    async fn remove_record(&self, name: &str) -> Answer<bool>;
 }

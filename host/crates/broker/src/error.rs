@@ -72,6 +72,16 @@ pub enum BrokerError {
         /// Bytes.
         asked: u64,
     },
+    /// A record over the limit.
+    #[error("record `{name}` would have {asked} bytes, at most {limit} are kept")]
+    RecordTooBig {
+        /// Which.
+        name: String,
+        /// Bytes.
+        asked: usize,
+        /// Bytes.
+        limit: usize,
+    },
     /// What is stored cannot be read. It was put aside, and the rest goes on.
     #[error("{what} in {broker} cannot be read: {why}")]
     Corrupt {
@@ -93,6 +103,16 @@ impl BrokerError {
             Self::Unavailable { .. } | Self::OutOfSpace { .. } | Self::QueueFull { .. } | Self::Refused { .. }
         )
     }
+}
+
+/// Refuses a record over the limit, the same on all back ends.
+pub(crate) fn check_record(name: &str, bytes: &[u8]) -> Result<(), BrokerError> {
+    let (asked, limit) = (bytes.len(), crate::MAX_RECORD_BYTES);
+    if asked <= limit {
+        return Ok(());
+    }
+    let name = name.chars().take(80).collect();
+    Err(BrokerError::RecordTooBig { name, asked, limit })
 }
 
 fn list(tasks: &[TaskId]) -> String {

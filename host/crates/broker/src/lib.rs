@@ -1,4 +1,4 @@
-//! Where tasks, results, groups, the shared cache and broadcasts live. One [`Broker`] trait, two back ends:
+//! Where tasks, results, groups, the shared cache, small documents and broadcasts live. One [`Broker`] trait, two back ends:
 //! [`sqlite`], embedded, for one nexus; [`redis`], for several. A broker keeps the books and decides
 //! nothing: which work to take, where it runs and when it is tried again is for the foreman.
 //!
@@ -16,10 +16,10 @@ pub mod redis;
 pub mod sqlite;
 mod task;
 
-pub use broker::{Answer, Broker};
+pub use broker::{Answer, Broker, MAX_RECORD_BYTES};
 pub use error::BrokerError;
 pub use hint::Hint;
 pub use task::{
     Cancelled, Claim, Counts, Dependent, Ending, EndingKind, GroupState, Idempotency, Lease, NewTask, Note, Outcome,
-    Peer, Progress, Ready, Recorded, Renewal, Settings, Settled, State, StoredTask, Submitted, Tended, Want,
+    Peer, Progress, Ready, Record, Recorded, Renewal, Settings, Settled, State, StoredTask, Submitted, Tended, Want,
 };

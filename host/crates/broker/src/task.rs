@@ -328,6 +328,15 @@ pub struct Renewal {
     pub peers: Vec<Peer>,
 }
 
+/// A small document.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// Grows with every change; never 0.
+    pub version: u64,
+    /// What it says.
+    pub bytes: Vec<u8>,
+}
+
 /// Another session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Peer {

@@ -10,6 +10,7 @@ mod broadcasts;
 mod cache;
 mod claim;
 mod connect;
+mod documents;
 mod fault;
 mod finish;
 mod heard;

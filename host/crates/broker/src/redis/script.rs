@@ -74,6 +74,7 @@ pub(super) struct Scripts {
     pub(super) cache: Code,
     pub(super) uncache: Code,
     pub(super) cached: Code,
+    pub(super) document: Code,
 }
 
 impl Scripts {
@@ -101,6 +102,7 @@ impl Scripts {
             cache: code(Full::Refused, include_str!("lua/cache.lua")),
             uncache: code(Full::Runs, include_str!("lua/uncache.lua")),
             cached: code(Full::Runs, include_str!("lua/cached.lua")),
+            document: code(Full::Refused, include_str!("lua/document.lua")),
         }
     }
 }

@@ -9,8 +9,8 @@ use venom_protocol::{GroupLimits, NodeId, SessionId, TaskId};
 
 use super::RedisBroker;
 use crate::{
-    Answer, Broker, Cancelled, Claim, Counts, Ending, GroupState, Hint, NewTask, Note, Progress, Ready, Renewal,
-    Settings, Settled, State, StoredTask, Submitted, Tended, Want,
+    Answer, Broker, Cancelled, Claim, Counts, Ending, GroupState, Hint, NewTask, Note, Progress, Ready, Record,
+    Renewal, Settings, Settled, State, StoredTask, Submitted, Tended, Want,
 };
 
 #[async_trait]
@@ -133,6 +133,18 @@ impl Broker for RedisBroker {
 
     async fn cache_keys(&self, namespace: &str, limit: usize) -> Answer<Vec<String>> {
         self.cached_keys(namespace, limit).await
+    }
+
+    async fn record(&self, name: &str) -> Answer<Option<Record>> {
+        self.document(name).await
+    }
+
+    async fn put_record(&self, name: &str, bytes: Vec<u8>, expected_version: u64) -> Answer<bool> {
+        self.write_document(name, &bytes, expected_version).await
+    }
+
+    async fn remove_record(&self, name: &str) -> Answer<bool> {
+        self.remove_document(name).await
     }
 }
 

@@ -13,9 +13,9 @@ use super::fault::told;
 use crate::BrokerError;
 
 /// Steps from one version of the schema to the next, each with the version (`user_version`) it leads to.
-const MIGRATIONS: [(u32, &str); 1] = [(1, include_str!("schema.sql"))];
+const MIGRATIONS: [(u32, &str); 2] = [(1, include_str!("schema.sql")), (2, include_str!("records.sql"))];
 
-const NEWEST: u32 = 1;
+const NEWEST: u32 = 2;
 
 /// Pages kept in memory by one connection, as SQLite counts them: negative is KiB. Bounds the memory of a nexus
 /// whatever the length of its queue; the rest is left to the page cache of the system.

@@ -6,6 +6,7 @@ mod books;
 mod cache;
 mod claim;
 mod code;
+mod documents;
 mod fault;
 mod file;
 mod finish;
@@ -31,9 +32,10 @@ use async_trait::async_trait;
 use tokio::sync::broadcast;
 use venom_protocol::{GroupLimits, NodeId, SessionId, TaskId};
 
+use crate::error::check_record;
 use crate::{
     Answer, Broker, BrokerError, Cancelled, Claim, Counts, Ending, GroupState, Hint, NewTask, Note, Progress, Ready,
-    Renewal, Settings, Settled, State, StoredTask, Submitted, Tended, Want,
+    Record, Renewal, Settings, Settled, State, StoredTask, Submitted, Tended, Want,
 };
 use books::Books;
 use worker::{Reader, Store, Writer};
@@ -275,5 +277,23 @@ impl Broker for SqliteBroker {
     async fn cache_keys(&self, namespace: &str, limit: usize) -> Answer<Vec<String>> {
         let namespace = namespace.to_owned();
         self.reader.ask(move |conn| cache::keys(conn, &namespace, limit)).await
+    }
+
+    async fn record(&self, name: &str) -> Answer<Option<Record>> {
+        let name = name.to_owned();
+        self.reader.ask(move |conn| documents::get(conn, &name)).await
+    }
+
+    async fn put_record(&self, name: &str, bytes: Vec<u8>, expected_version: u64) -> Answer<bool> {
+        check_record(name, &bytes)?;
+        let name = name.to_owned();
+        self.writer
+            .ask(1, move |txn| documents::put(txn, &name, &bytes, expected_version))
+            .await
+    }
+
+    async fn remove_record(&self, name: &str) -> Answer<bool> {
+        let name = name.to_owned();
+        self.writer.ask(1, move |txn| Ok(documents::remove(txn, &name)?)).await
     }
 }

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use tokio::sync::broadcast;
 use venom_broker::{
     Answer, Broker, BrokerError, Cancelled, Claim, Counts, Ending, GroupState, Hint, NewTask, Note, Progress, Ready,
-    Renewal, Settings, Settled, State, StoredTask, Submitted, Tended, Want,
+    Record, Renewal, Settings, Settled, State, StoredTask, Submitted, Tended, Want,
 };
 use venom_protocol::{GroupLimits, NodeId, SessionId, TaskId};
 
@@ -177,5 +177,17 @@ impl Broker for Faulty {
 
     async fn cache_keys(&self, namespace: &str, limit: usize) -> Answer<Vec<String>> {
         through!(self, self.inner.cache_keys(namespace, limit))
+    }
+
+    async fn record(&self, name: &str) -> Answer<Option<Record>> {
+        through!(self, self.inner.record(name))
+    }
+
+    async fn put_record(&self, name: &str, bytes: Vec<u8>, expected_version: u64) -> Answer<bool> {
+        through!(self, self.inner.put_record(name, bytes, expected_version))
+    }
+
+    async fn remove_record(&self, name: &str) -> Answer<bool> {
+        through!(self, self.inner.remove_record(name))
     }
 }

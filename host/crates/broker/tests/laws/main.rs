@@ -23,6 +23,7 @@ mod hints;
 mod maker;
 mod model;
 mod progress;
+mod records;
 mod sessions;
 mod sqlite_file;
 mod submit;
@@ -130,6 +131,8 @@ laws! {
     cache::a_quota_counts_keys_values_and_entries,
     cache::entries_whose_time_is_up_give_their_bytes_back,
     cache::namespaces_are_apart,
+    records::a_removed_record_is_gone_and_its_versions_too,
+    records::a_record_has_a_limit,
     hints::new_work_is_hinted,
     hints::work_that_comes_back_is_hinted,
     hints::a_wish_to_cancel_is_hinted,
@@ -155,6 +158,9 @@ laws! {
     time::what_has_not_ended_is_not_forgotten,
     views::counts_follow_every_move,
     views::everything_is_there_for_the_next_process,
+    records::a_record_is_written_over_the_version_that_was_seen_only,
+    records::of_all_who_saw_one_version_one_writes,
+    records::records_are_there_for_the_next_process_and_for_a_neighbour,
     model::workers_that_die_lose_nothing,
     model::random_histories_keep_the_books,
     ]

@@ -152,6 +152,7 @@ impl Problem {
             BrokerError::Unavailable { .. } => (unavailable, "broker-unavailable", "Broker unavailable"),
             BrokerError::Refused { .. } => (unavailable, "broker-refused", "Broker refused"),
             BrokerError::OutOfSpace { .. } => (unavailable, "broker-full", "Broker full"),
+            BrokerError::RecordTooBig { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "record-too-big", "Record too big"),
             BrokerError::CacheFull { .. } => (unavailable, "cache-full", "Cache full"),
             BrokerError::QueueFull { .. } => (StatusCode::TOO_MANY_REQUESTS, "queue-full", "Queue full"),
             BrokerError::UnknownDependency { .. } => {

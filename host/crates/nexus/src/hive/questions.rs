@@ -284,7 +284,9 @@ fn unknown(name: &str) -> Refused {
 
 fn refused(error: BrokerError) -> Refused {
     let refusal = match &error {
-        BrokerError::CacheFull { .. } | BrokerError::QueueFull { .. } => HiveRefusal::Limit,
+        BrokerError::CacheFull { .. } | BrokerError::QueueFull { .. } | BrokerError::RecordTooBig { .. } => {
+            HiveRefusal::Limit
+        }
         BrokerError::UnknownDependency { .. } | BrokerError::KeyReused { .. } => HiveRefusal::Invalid,
         BrokerError::Unavailable { .. }
         | BrokerError::Refused { .. }

@@ -21,6 +21,7 @@
 --   k:<key>       idempotency key: `<id> <fingerprint>`; it expires with the task's result
 --   groups, grouprun, grouprate  hashes by group: `<concurrency> <rate>`, running, `<tokens> <ms>`
 --   p:<id>        stream of progress
+--   r:<name>, versions  small documents, see document.lua
 --   corrupt       list of what was put aside; aside:<key> keys of the wrong type
 local P = string.sub(KEYS[1], 1, -2)
 local T = P .. 't:'
