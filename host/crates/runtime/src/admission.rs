@@ -32,6 +32,8 @@ pub(crate) enum NotAdmitted {
     Late,
     /// Its caller went away.
     Cancelled,
+    /// Another version took over.
+    Replaced,
 }
 
 impl Admission {

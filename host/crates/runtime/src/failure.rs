@@ -17,6 +17,10 @@ use crate::stop::Stop;
 /// Longest error text handed to a caller; a guest writes part of it.
 const MAX_TEXT: usize = 16 << 10;
 
+/// What a caller reads whose call the replaced version had no time left for.
+pub(crate) const REPLACED: &str =
+    "this version of the skill was replaced or taken away, and the time for its calls to finish is over; try again";
+
 /// What a failed call was, for its error.
 pub(crate) struct Blame<'a> {
     pub(crate) skill: &'a str,
@@ -42,6 +46,7 @@ impl Blame<'_> {
             }
             Stop::Cancelled => self.error(ErrorCode::Cancelled, "cancelled by the caller"),
             Stop::Deadline => self.error(ErrorCode::TimedOut, waited),
+            Stop::Replaced => self.error(ErrorCode::Unavailable, REPLACED),
         }
     }
 

@@ -12,26 +12,27 @@ use tokio_util::sync::CancellationToken;
 use venom_protocol::{CallError, ErrorCode};
 use wasmtime::{Engine, Store, StoreContextMut, UpdateDeadline};
 
-use crate::admission::NotAdmitted;
+use crate::admission::{Admitted, NotAdmitted};
 use crate::bindings::{ApiDescription, GuestError, SkillPre};
-use crate::failure::Blame;
+use crate::failure::{Blame, REPLACED};
 use crate::journal::Journal;
 use crate::meter::Meter;
+use crate::record::Record;
 use crate::skill::Loaded;
 use crate::state::{CallState, TaskInfo};
 use crate::stop::Stop;
 use crate::{Call, Description, Outcome, Runtime, Usage};
 
-/// Runs one call of a loaded skill.
-pub(crate) async fn invoke(skill: &Loaded, call: Call) -> Outcome {
+/// Runs one call of a loaded skill, and notes how it went.
+pub(crate) async fn invoke(skill: &Loaded, call: Call, record: &Record) -> Outcome {
     let started = Instant::now();
     let limit = TimeLimit::of(&call, skill.rights.budgets().wall, started);
-    let admitted = skill
-        .admission
-        .enter(&skill.runtime.slots, limit.deadline, &call.cancel)
-        .await;
-    let (result, usage) = match admitted {
-        Ok(_place) => run(skill, call, &limit, started).await,
+    let (result, usage) = match admit(skill, &call, &limit).await {
+        Ok(_place) => {
+            let ended = run(skill, call, &limit, started).await;
+            record.count(ended.0.as_ref().err(), limit.by_caller.then_some(limit.length));
+            ended
+        }
         Err(refused) => (
             Err(not_admitted(skill, &call.method, &refused, &limit)),
             Usage::default(),
@@ -41,6 +42,21 @@ pub(crate) async fn invoke(skill: &Loaded, call: Call) -> Outcome {
         result,
         elapsed: started.elapsed(),
         usage,
+    }
+}
+
+/// Waits for the call's turn, unless the skill is retired.
+async fn admit<'a>(skill: &'a Loaded, call: &Call, limit: &TimeLimit) -> Result<Admitted<'a>, NotAdmitted> {
+    if skill.record.is_retired() {
+        return Err(NotAdmitted::Replaced);
+    }
+    let turn = skill
+        .admission
+        .enter(&skill.runtime.slots, limit.deadline, &call.cancel);
+    tokio::select! {
+        biased;
+        admitted = turn => admitted,
+        () = skill.record.retired() => Err(NotAdmitted::Replaced),
     }
 }
 
@@ -95,6 +111,7 @@ fn not_admitted(skill: &Loaded, method: &str, refused: &NotAdmitted, limit: &Tim
             ErrorCode::Cancelled,
             format!("{name}.{method}: cancelled by the caller"),
         ),
+        NotAdmitted::Replaced => CallError::new(ErrorCode::Unavailable, format!("{name}.{method}: {REPLACED}")),
     }
 }
 
@@ -139,7 +156,11 @@ async fn run(
         Err(error) => return (Err(blame.trapped(&error, None, &journal, "")), Usage::default()),
     };
     let guest = guest_invoke(&skill.pre, &mut store, &call.method, call.params.get());
-    let ended = until(guest, &meter, limit.deadline, &call.cancel).await;
+    let ended = tokio::select! {
+        biased;
+        ended = until(guest, &meter, limit.deadline, &call.cancel) => ended,
+        () = skill.record.retired() => Err(Stop::Replaced),
+    };
     journal.finish();
     let state = store.data();
     let result = answer(&blame, state, ended, &skill.description, &limit.passed());

@@ -1,6 +1,7 @@
 //! The runtime: one engine, its ticker, everything that can be imported, and the cache of compiled code. It holds
 //! no skill.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Semaphore;
@@ -30,6 +31,8 @@ pub(crate) struct Inner {
     pub(crate) linker: Linker<CallState>,
     pub(crate) settings: RuntimeSettings,
     pub(crate) slots: Semaphore,
+    /// Loaded skills that are not freed yet.
+    pub(crate) generations: AtomicUsize,
     quotas: Quotas,
     http: HttpClient,
     compiled: Option<CompiledCache>,
@@ -56,6 +59,7 @@ impl Runtime {
         Ok(Self {
             inner: Arc::new(Inner {
                 slots: Semaphore::new(usize::try_from(settings.slots).unwrap_or(Semaphore::MAX_PERMITS)),
+                generations: AtomicUsize::new(0),
                 quotas: Quotas::default(),
                 http: HttpClient::new(&[]).map_err(|error| RuntimeError::Http(error.to_string()))?,
                 compiled: compiled.transpose()?,
@@ -76,6 +80,18 @@ impl Runtime {
     /// describe itself under its bundle's name; when a grant cannot be used on this machine.
     pub fn load(&self, bundle: &VerifiedBundle, grants: Grants, backends: &Backends) -> Result<Skill, LoadError> {
         load::load(self, bundle, grants, backends)
+    }
+
+    /// Skills this runtime loaded that are not freed yet: those in use, and replaced ones that still drain.
+    #[must_use]
+    pub fn generations(&self) -> usize {
+        self.inner.generations.load(Ordering::Relaxed)
+    }
+
+    /// Calls that may begin now, of all skills together.
+    #[must_use]
+    pub fn free_slots(&self) -> usize {
+        self.inner.slots.available_permits()
     }
 }
 

@@ -44,10 +44,17 @@ impl SkillSet {
         Self::default()
     }
 
-    /// Adds or replaces a skill; answers the one it replaced.
+    /// Adds or replaces a skill; answers the one it replaced. Every call that begins from now on is one of the new;
+    /// those that began before are counted in flight by the old, and finish there.
     pub fn insert(&self, skill: Skill) -> Option<Skill> {
         let mut skills = self.skills.write().unwrap_or_else(PoisonError::into_inner);
         skills.insert(skill.name().to_owned(), skill)
+    }
+
+    /// Takes a skill away; calls in flight finish on it.
+    pub fn remove(&self, name: &str) -> Option<Skill> {
+        let mut skills = self.skills.write().unwrap_or_else(PoisonError::into_inner);
+        skills.remove(name)
     }
 
     /// All names, sorted.
@@ -113,8 +120,10 @@ impl SkillSet {
     /// Calls a skill by name.
     pub async fn call(&self, skill: &str, call: Call) -> Outcome {
         let started = Instant::now();
-        match self.get(skill) {
-            Some(found) => found.invoke(call).await,
+        // counted while the lock is held: whoever replaces this skill then sees the call, and waits for it
+        let entered = self.read().get(skill).map(Skill::enter);
+        match entered {
+            Some(entered) => entered.invoke(call).await,
             None => Outcome {
                 result: Err(self.unknown(skill)),
                 elapsed: started.elapsed(),

@@ -20,6 +20,9 @@ pub(crate) enum Stop {
     /// The deadline passed.
     #[error("timed out")]
     Deadline,
+    /// Another version took over, and the time to finish is over.
+    #[error("replaced by another version")]
+    Replaced,
 }
 
 impl Stop {

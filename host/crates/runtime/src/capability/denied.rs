@@ -35,6 +35,7 @@ impl From<Stop> for GuestError {
             Stop::Budget { .. } => Self::Limit(stop.to_string()),
             Stop::Cancelled => Self::Cancelled,
             Stop::Deadline => Self::TimedOut(stop.to_string()),
+            Stop::Replaced => Self::Unavailable(stop.to_string()),
         }
     }
 }

@@ -11,3 +11,4 @@ mod endings;
 mod files;
 mod loading;
 mod stage;
+mod swapping;
