@@ -277,7 +277,10 @@ impl Node {
         let id = settings.node_id;
         let (drain, quit) = (CancellationToken::new(), CancellationToken::new());
         let (ready, taken) = oneshot::channel();
-        let attached = Attached { port, broadcasts: None };
+        let attached = Attached {
+            port,
+            ..Attached::default()
+        };
         let spore = venom_spore::run(settings, skills, attached, ready, drain.clone(), quit.clone());
         let life = tokio::spawn(spore);
         let node = Self {

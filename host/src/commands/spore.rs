@@ -48,6 +48,7 @@ pub(crate) async fn run(settings: SporeSettings, data: DataDir) -> Result<(), Fa
     let attached = Attached {
         port,
         broadcasts: settings.redis.is_some().then_some(broadcasts),
+        updater: None,
     };
     let (ready, taken) = oneshot::channel();
     let (drain, quit) = (signals.drain.clone(), signals.quit.clone());

@@ -183,7 +183,8 @@ impl Trust {
     }
 
     /// Trusts nobody.
-    pub(crate) fn nobody() -> Self {
+    #[must_use]
+    pub fn nobody() -> Self {
         Self {
             publishers: Vec::new(),
             revoked: BTreeSet::new(),

@@ -62,6 +62,12 @@ impl Endpoint {
         })
     }
 
+    /// `http://host:port`, with whatever path stands before the swarm protocol's.
+    pub(crate) fn http_base(&self) -> String {
+        let plain = self.url.trim_end_matches(NODES_PATH);
+        plain.replacen("ws", "http", 1)
+    }
+
     /// `host:port`, for messages.
     pub(crate) fn authority(&self) -> String {
         if self.host.contains(':') {
@@ -98,6 +104,17 @@ fn path_of(path: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rest_is_where_the_websocket_is() {
+        for (written, base) in [
+            ("10.0.0.1:9000", "http://10.0.0.1:9000"),
+            ("wss://hub/venom/ws/nodes", "https://hub:443/venom"),
+            ("ws://[::1]:7", "http://[::1]:7"),
+        ] {
+            assert_eq!(Endpoint::parse(written).unwrap().http_base(), base);
+        }
+    }
 
     #[test]
     fn every_way_to_write_a_nexus_gives_its_websocket() {

@@ -36,6 +36,8 @@ pub(crate) enum Order {
     Report,
     /// Finish what runs, then end.
     Drain,
+    /// Ask the nexus what is new.
+    Update,
 }
 
 /// See the module.
@@ -92,8 +94,8 @@ impl Broadcasts {
                 Order::Drain
             }),
             "UPDATE_SYSTEM" => {
-                tracing::info!(%data, ?via, "the hive announces an update");
-                None
+                tracing::debug!(%data, ?via, "the hive announces an update");
+                Some(Order::Update)
             }
             _ => {
                 tracing::warn!(
@@ -244,8 +246,16 @@ mod tests {
     #[test]
     fn news_and_nonsense_change_nothing() {
         let (mut heard, now) = (broadcasts(), Instant::now());
-        for command in ["UPDATE_SYSTEM", "status", "", "REBOOT"] {
+        for command in ["status", "", "REBOOT"] {
             assert_eq!(heard.judge(&broadcast(command, json!({}), 0), Via::Link, now), None);
         }
+    }
+
+    #[test]
+    fn an_announcement_from_anywhere_is_a_reason_to_ask_once() {
+        let (mut heard, now) = (broadcasts(), Instant::now());
+        let announced = broadcast("UPDATE_SYSTEM", json!({"seq": 3}), 0);
+        assert_eq!(heard.judge(&announced, Via::Redis, now), Some(Order::Update));
+        assert_eq!(heard.judge(&announced, Via::Link, now), None);
     }
 }

@@ -141,6 +141,17 @@ impl Door {
     }
 }
 
+/// An HTTP client that trusts whom the links trust. It follows no redirect: whoever is asked answers itself.
+pub(crate) fn http_client(ca_file: Option<&Path>) -> Result<reqwest::Client, SporeError> {
+    let client = reqwest::Client::builder()
+        .tls_backend_preconfigured(tls(ca_file)?)
+        .redirect(reqwest::redirect::Policy::none())
+        .connect_timeout(PATIENCE)
+        .no_proxy()
+        .user_agent(concat!("venom-spore/", env!("CARGO_PKG_VERSION")));
+    client.build().map_err(SporeError::Http)
+}
+
 fn frames() -> WebSocketConfig {
     WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER)

@@ -36,6 +36,9 @@ pub enum SporeError {
     /// TLS itself could not be set up.
     #[error("tls cannot be set up")]
     Tls(#[source] rustls::Error),
+    /// HTTP could not be set up.
+    #[error("http cannot be set up")]
+    Http(#[source] reqwest::Error),
     /// A simulated spore was not accepted in time.
     #[error("the nexus at `{address}` did not accept the spore within {waited:?}")]
     NotAccepted {

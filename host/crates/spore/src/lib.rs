@@ -20,6 +20,7 @@ mod settings;
 pub mod sim;
 mod slots;
 mod spore;
+mod update;
 mod vitals;
 mod wire;
 
@@ -31,3 +32,4 @@ pub use identity::{IdentityError, node_id_in};
 pub use settings::{Backoff, DEFAULT_CONCURRENCY, DEFAULT_QUEUE, SporeSettings, Token};
 pub use slots::MAX_AWAITING;
 pub use spore::{Attached, Ready, run};
+pub use update::{Gate, InvalidWindow, UpdateError, UpdateGround, UpdateSettings, Updater, Window};

@@ -20,6 +20,7 @@ use crate::broadcasts::Broadcasts;
 use crate::calls::Calls;
 use crate::error::LinkError;
 use crate::hive::Line;
+use crate::update::UpdateLine;
 use crate::vitals::Vitals;
 use crate::wire::Wire;
 use crate::{Executor, Ready, SporeSettings};
@@ -39,6 +40,8 @@ pub(crate) struct Core<E> {
     pub(crate) vitals: Arc<Vitals>,
     /// Questions of the skills to the hive.
     pub(crate) line: Arc<Line>,
+    /// Between the updater and the link.
+    pub(crate) updates: Arc<UpdateLine>,
 }
 
 /// What one link hands on to the next.

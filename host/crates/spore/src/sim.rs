@@ -16,6 +16,7 @@ use venom_runtime::{Call, Outcome, Usage};
 
 use crate::dial::Dialer;
 use crate::link::Signals;
+use crate::update::UpdateLine;
 use crate::vitals::Vitals;
 use crate::{Attached, Executor, SporeError, SporeSettings, spore};
 
@@ -118,11 +119,29 @@ impl SimSpore {
             skills: self.skills,
             answer: self.answer,
         });
-        let Attached { port, broadcasts } = self.attached;
-        let core = spore::core(self.settings, executor, machine, Arc::clone(&self.vitals), port.0);
+        let Attached {
+            port,
+            broadcasts,
+            updater,
+        } = self.attached;
+        let updates = Arc::new(UpdateLine::default());
+        let updating = spore::updating(updater, &self.settings, &machine, &updates)?;
+        let core = spore::core(
+            self.settings,
+            executor,
+            machine,
+            Arc::clone(&self.vitals),
+            port.0,
+            updates,
+        );
         let authority = dialer.authority();
         let (ready, taken) = oneshot::channel();
-        let life = tokio::spawn(async move { spore::live(&core, &dialer, signals, broadcasts, ready).await });
+        let life = tokio::spawn(async move {
+            tokio::select! {
+                () = spore::live(&core, &dialer, signals, broadcasts, ready) => {}
+                () = updating => {}
+            }
+        });
         let handle = SimHandle {
             node_id,
             vitals: self.vitals,

@@ -14,11 +14,13 @@ use crate::backoff::Tries;
 use crate::broadcasts::Broadcasts;
 use crate::calls::{Calls, Limits};
 use crate::dial::Dialer;
+use crate::dial::http_client;
 use crate::error::LinkError;
 use crate::hive::Line;
 use crate::link::{self, Core, Ended, Lasting, Report, Signals};
+use crate::update::{Employer, Fetcher, UpdateLine};
 use crate::vitals::{Vitals, sample};
-use crate::{Executor, LinkPort, SporeError, SporeSettings, detect};
+use crate::{Executor, LinkPort, SporeError, SporeSettings, Updater, detect};
 
 /// Cancelled calls get this long to clean up behind themselves (kill a command, close a file) at the end.
 const LAST_GRACE: Duration = Duration::from_secs(1);
@@ -42,6 +44,8 @@ pub struct Attached {
     /// Control broadcasts it hears without its nexus, from Redis. They are not trusted: a SHUTDOWN among them is not
     /// obeyed.
     pub broadcasts: Option<mpsc::Receiver<ControlBroadcast>>,
+    /// Takes releases over the air.
+    pub updater: Option<Updater>,
 }
 
 /// Runs a spore until `drain` (finish what runs, refuse what is new, say goodbye), until its nexus broadcasts SHUTDOWN
@@ -66,12 +70,44 @@ pub async fn run(
         .unwrap_or_default();
     let vitals = Arc::new(Vitals::default());
     let line = attached.port.0;
-    let core = core(settings, Arc::new(skills), machine, Arc::clone(&vitals), line);
+    let updates = Arc::new(UpdateLine::default());
+    let updating = updating(attached.updater, &settings, &machine, &updates)?;
+    let core = core(settings, Arc::new(skills), machine, Arc::clone(&vitals), line, updates);
     tokio::select! {
         () = live(&core, &dialer, Signals { drain, quit }, attached.broadcasts, ready) => {}
         () = sample(&vitals) => {}
+        () = updating => {}
     }
     Ok(())
+}
+
+/// The work of the updater, for ever; none without one.
+pub(crate) fn updating(
+    updater: Option<Updater>,
+    settings: &SporeSettings,
+    machine: &venom_protocol::Capabilities,
+    line: &Arc<UpdateLine>,
+) -> Result<impl Future<Output = ()> + use<>, SporeError> {
+    let employed = match updater {
+        None => None,
+        Some(updater) => {
+            let client = http_client(settings.ca_file.as_deref())?;
+            let allowed = updater.allowed_hosts();
+            let employer = Employer {
+                node_id: settings.node_id,
+                tags: machine.tags.clone(),
+                fetcher: Fetcher::new(client, &settings.nexus, settings.token.clone(), allowed),
+                line: Arc::clone(line),
+            };
+            Some((updater, employer))
+        }
+    };
+    Ok(async move {
+        match employed {
+            Some((updater, employer)) => updater.run(employer).await,
+            None => std::future::pending().await,
+        }
+    })
 }
 
 /// What all links of a new process share.
@@ -81,6 +117,7 @@ pub(crate) fn core<E>(
     machine: venom_protocol::Capabilities,
     vitals: Arc<Vitals>,
     line: Arc<Line>,
+    updates: Arc<UpdateLine>,
 ) -> Core<E> {
     Core {
         settings,
@@ -89,6 +126,7 @@ pub(crate) fn core<E>(
         boot_id: Uuid::new_v4().to_string(),
         vitals,
         line,
+        updates,
     }
 }
 

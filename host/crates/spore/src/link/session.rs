@@ -15,6 +15,7 @@ use crate::broadcasts::{Order, Via};
 use crate::calls::{Finished, NotStarted, Said, Watched};
 use crate::error::LinkError;
 use crate::hive::Nexus;
+use crate::update::Outgoing;
 use crate::wire::{Heard, Wire};
 use crate::{Executor, Ready};
 
@@ -72,6 +73,7 @@ impl<'a, E: Executor> Session<'a, E> {
                 heard = self.wire.hear() => self.on_heard(heard?, signals),
                 said = self.lasting.calls.next(), if self.wire.has_room() => self.pass_on(said),
                 ask = self.core.line.next(), if self.wire.has_room() => Ok(self.wire.send(ask)?),
+                update = self.core.updates.next(), if self.wire.has_room() => self.on_update(update),
                 broadcast = self.lasting.broadcasts.next() => self.on_broadcast(&broadcast, Via::Redis, signals),
                 () = sleep_until(self.due.next()) => self.on_due(),
                 () = signals.drain.cancelled(), if !self.draining => self.begin_drain(),
@@ -87,6 +89,7 @@ impl<'a, E: Executor> Session<'a, E> {
     /// After the last frame that matters: says goodbye where that is in order, and closes.
     pub(super) async fn end(mut self, ended: &Ended) {
         self.core.line.set(Nexus::Away);
+        self.core.updates.set_linked(false);
         self.lasting.calls.abandon_all();
         let (code, reason) = match ended {
             Ended::Quit => return,
@@ -208,7 +211,10 @@ impl<'a, E: Executor> Session<'a, E> {
                 Ok(())
             }
             SporeStep::Broadcast(broadcast) => self.on_broadcast(&broadcast, Via::Link, signals),
-            SporeStep::ReleaseAnswer(_) => Ok(()),
+            SporeStep::ReleaseAnswer(answer) => {
+                self.core.updates.answer(answer);
+                Ok(())
+            }
             SporeStep::Goodbye(Disconnect { reason }) => {
                 self.leaving = Some(reason);
                 Ok(())
@@ -241,7 +247,21 @@ impl<'a, E: Executor> Session<'a, E> {
                 signals.drain.cancel();
                 Ok(())
             }
+            Some(Order::Update) => {
+                self.core.updates.hint();
+                Ok(())
+            }
             Some(Order::Report) | None => Ok(()),
+        }
+    }
+
+    fn on_update(&mut self, update: Outgoing) -> Result<(), LinkError> {
+        match update {
+            Outgoing::Frame(frame) => Ok(self.wire.send(frame)?),
+            Outgoing::Status => {
+                self.announced = self.core.executor.skills();
+                self.tell_status()
+            }
         }
     }
 
@@ -290,6 +310,7 @@ impl<'a, E: Executor> Session<'a, E> {
         let protocol = self.end.protocol();
         let nexus = if protocol >= 2 { Nexus::There } else { Nexus::TooOld };
         self.core.line.set(nexus);
+        self.core.updates.set_linked(protocol >= 2);
         tracing::info!(protocol, nexus_version = version.as_deref(), "accepted by the nexus");
         if let Some(ready) = self.lasting.ready.take() {
             // whoever started this spore may not care

@@ -70,7 +70,10 @@ async fn asked(backends: &Backends, call: &Call) -> Result<Value, BackendError> 
 
 fn asking(spore: SimSpore) -> SimSpore {
     let (backends, port) = link_backends();
-    let attached = Attached { port, broadcasts: None };
+    let attached = Attached {
+        port,
+        ..Attached::default()
+    };
     spore.attached(attached).answer(move |_, call| {
         let backends = backends.clone();
         Box::pin(async move {
@@ -308,7 +311,10 @@ async fn a_call_cancelled_while_it_waits_takes_its_slot_with_it() {
 async fn a_link_lost_before_the_answer_ends_the_question_and_the_next_link_answers_new_ones() {
     let nexus = FakeNexus::start().await;
     let (backends, port) = link_backends();
-    let attached = Attached { port, broadcasts: None };
+    let attached = Attached {
+        port,
+        ..Attached::default()
+    };
     let (handle, mut peer) = nexus.take(nexus.spore().attached(attached)).await;
     // asked beside any call, as a call ends with its link
     let somebody = HiveCaller {

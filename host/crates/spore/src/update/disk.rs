@@ -1,0 +1,150 @@
+//! The updater's directory: trust, ledger and bundles. Whatever is written is there whole or not at all, after a crash
+//! and on a full disk too: a temporary file, fsync, rename, fsync of the directory.
+//!
+//! `trust.json`, `ledger.json`, `bundles/<file sha256>.venom`, `partial/<file sha256>`; all 0600 in 0700.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use venom_bundle::Digest;
+
+/// See the module.
+#[derive(Debug, Clone)]
+pub(super) struct Disk {
+    directory: PathBuf,
+}
+
+impl Disk {
+    /// Makes the directories that are missing and clears away what a crash left half written.
+    pub(super) fn open(directory: &Path) -> io::Result<Self> {
+        for path in [
+            directory.to_owned(),
+            directory.join("bundles"),
+            directory.join("partial"),
+        ] {
+            fs::DirBuilder::new().recursive(true).mode(0o700).create(&path)?;
+            for entry in fs::read_dir(&path)? {
+                let path = entry?.path();
+                if path.extension().is_some_and(|extension| extension == "tmp") {
+                    fs::remove_file(&path)?;
+                }
+            }
+        }
+        Ok(Self {
+            directory: directory.to_owned(),
+        })
+    }
+
+    /// The bytes of a document, when it is there.
+    pub(super) fn read(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
+        match fs::read(self.directory.join(name)) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Replaces a document.
+    pub(super) fn write(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        let path = self.directory.join(name);
+        let draft = path.with_extension("tmp");
+        let written = fs::File::options()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&draft)
+            .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
+            .and_then(|()| fs::rename(&draft, &path));
+        if written.is_err() {
+            // best effort: the next start clears it away
+            drop(fs::remove_file(&draft));
+        }
+        written?;
+        File::open(&self.directory)?.sync_all()
+    }
+
+    /// Where a bundle is, or would be.
+    pub(super) fn bundle(&self, file: &Digest) -> PathBuf {
+        self.directory.join("bundles").join(format!("{file}.venom"))
+    }
+
+    /// Where a bundle is while it comes.
+    pub(super) fn partial(&self, file: &Digest) -> PathBuf {
+        self.directory.join("partial").join(file.to_string())
+    }
+
+    /// Makes a partial file, whole and synced, a bundle.
+    pub(super) fn keep(&self, file: &Digest) -> io::Result<()> {
+        fs::rename(self.partial(file), self.bundle(file))?;
+        File::open(self.directory.join("bundles"))?.sync_all()
+    }
+
+    /// Removes bundles that are neither needed nor among the newest `keep`, and all partial files but those `coming`.
+    pub(super) fn clean(&self, needed: &BTreeSet<Digest>, keep: usize, coming: &BTreeSet<Digest>) -> io::Result<()> {
+        let mut others = Vec::new();
+        for entry in fs::read_dir(self.directory.join("bundles"))? {
+            let entry = entry?;
+            let is_needed = digest_of(&entry.path()).is_some_and(|digest| needed.contains(&digest));
+            if !is_needed {
+                others.push((entry.metadata()?.modified()?, entry.path()));
+            }
+        }
+        others.sort();
+        let spare = others.len().saturating_sub(keep);
+        for (_, path) in others.into_iter().take(spare) {
+            fs::remove_file(path)?;
+        }
+        for entry in fs::read_dir(self.directory.join("partial"))? {
+            let path = entry?.path();
+            if digest_of(&path).is_none_or(|digest| !coming.contains(&digest)) {
+                fs::remove_file(path)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn digest_of(path: &Path) -> Option<Digest> {
+    path.file_stem()?.to_str()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn documents_are_replaced_whole_and_leftovers_go() {
+        let directory = tempfile::tempdir().unwrap();
+        let disk = Disk::open(directory.path()).unwrap();
+        assert_eq!(disk.read("trust.json").unwrap(), None);
+        disk.write("trust.json", b"one").unwrap();
+        disk.write("trust.json", b"two").unwrap();
+        assert_eq!(disk.read("trust.json").unwrap().unwrap(), b"two");
+        let leftover = directory.path().join("trust.tmp");
+        fs::write(&leftover, "half").unwrap();
+        Disk::open(directory.path()).unwrap();
+        assert!(!leftover.exists());
+    }
+
+    #[test]
+    fn what_is_needed_stays_and_of_the_rest_the_newest() {
+        let directory = tempfile::tempdir().unwrap();
+        let disk = Disk::open(directory.path()).unwrap();
+        let files: Vec<Digest> = (0..6_u8).map(|n| Digest::of(&[n])).collect();
+        for (age, file) in files.iter().enumerate() {
+            fs::write(disk.bundle(file), "x").unwrap();
+            let time = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_000 + age as u64);
+            File::open(disk.bundle(file)).unwrap().set_modified(time).unwrap();
+            fs::write(disk.partial(file), "x").unwrap();
+        }
+        disk.clean(&[files[0]].into(), 2, &[files[5]].into()).unwrap();
+        let left: Vec<bool> = files.iter().map(|file| disk.bundle(file).exists()).collect();
+        assert_eq!(left, [true, false, false, false, true, true]);
+        let coming: Vec<bool> = files.iter().map(|file| disk.partial(file).exists()).collect();
+        assert_eq!(coming, [false, false, false, false, false, true]);
+    }
+}
