@@ -10,12 +10,13 @@ use std::sync::OnceLock;
 use anyhow::{Context, Result, bail};
 
 /// Packages built to components.
-const COMPONENTS: [&str; 5] = [
+const COMPONENTS: [&str; 6] = [
     "echo-skill",
     "shell-skill",
     "file-skill",
     "parallel-skill",
     "hostile-guest",
+    "release-guest",
 ];
 
 /// Directory of the built components, when something else built them.

@@ -22,6 +22,8 @@ pub enum SkillName {
     Parallel,
     /// `HostileSkill`: tries to escape.
     Hostile,
+    /// `VersionedSkill`: behaves as its variant says.
+    Versioned,
 }
 
 impl SkillName {
@@ -32,6 +34,7 @@ impl SkillName {
             Self::File => "file-skill",
             Self::Parallel => "parallel-skill",
             Self::Hostile => "hostile-guest",
+            Self::Versioned => "release-guest",
         }
     }
 
@@ -42,6 +45,7 @@ impl SkillName {
             Self::File => "skills/file",
             Self::Parallel => "skills/parallel",
             Self::Hostile => "tests/guests/hostile",
+            Self::Versioned => "tests/guests/release",
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::shell::{command, ensure_wasm_target, root, step, target_dir};
 /// A skill of this repository: its folder below `skills/` is also its package's first word.
 const SKILLS: [&str; 4] = ["echo", "shell", "file", "parallel"];
 /// Guests that tests and benchmarks run.
-const GUESTS: [&str; 2] = ["hostile-guest", "noop-guest"];
+const GUESTS: [&str; 3] = ["hostile-guest", "noop-guest", "release-guest"];
 
 /// What was built.
 pub(crate) struct Built {

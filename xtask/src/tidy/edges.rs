@@ -4,7 +4,7 @@
 use cargo_metadata::{DependencyKind, Metadata};
 
 /// What each crate may depend on. `*`: anything of ours.
-const EDGES: [(&str, &[&str]); 18] = [
+const EDGES: [(&str, &[&str]); 19] = [
     ("venom-protocol", &[]),
     ("venom-foreman", &["venom-protocol"]),
     ("venom-broker", &["venom-protocol"]),
@@ -28,6 +28,7 @@ const EDGES: [(&str, &[&str]); 18] = [
     ("file-skill", &["venom-sdk"]),
     ("parallel-skill", &["venom-sdk"]),
     ("hostile-guest", &["venom-sdk"]),
+    ("release-guest", &["venom-sdk"]),
     ("venom-host", &["*"]),
     ("venom-tests", &["*"]),
     ("venom-bench", &["*"]),
