@@ -7,6 +7,7 @@ mod client;
 mod hive;
 mod policy;
 mod process;
+pub mod releases;
 mod skills;
 mod wait;
 
