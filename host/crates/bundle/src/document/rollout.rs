@@ -61,6 +61,25 @@ pub fn bucket(release: &Digest, node_id: NodeId) -> u16 {
     u16::try_from(number % u64::from(WHOLE)).unwrap_or(0)
 }
 
+impl TrustedRelease {
+    /// A rollout of this release, for all spores to begin with.
+    #[must_use]
+    pub fn draft_rollout(&self, counter: u64, state: RolloutOrder, issued: Timestamp, expires: Timestamp) -> Rollout {
+        let release = self.release();
+        Rollout {
+            format: Rollout::FORMAT,
+            swarm_id: release.swarm_id.clone(),
+            channel: release.channel.clone(),
+            release_sha256: self.digest(),
+            counter,
+            wave: WHOLE,
+            state,
+            issued,
+            expires,
+        }
+    }
+}
+
 impl Rollout {
     /// The format to write.
     pub const FORMAT: u32 = FORMAT;

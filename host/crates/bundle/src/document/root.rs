@@ -185,22 +185,22 @@ impl Root {
 /// A root that is believed: what everything else is verified against.
 ///
 /// ```
-/// use venom_bundle::{Role, Root, SigningKey, SwarmId, TrustedRoot};
+/// use venom_bundle::{RoleChange, Root, RootChange, SigningKey, SwarmId, TrustedRoot};
 /// # use venom_protocol::Timestamp;
 /// # let day = |text: &str| Timestamp::parse(&format!("{text}T00:00:00Z")).unwrap();
 /// # let (today, in_ten_years) = (day("2026-03-01"), day("2036-03-01"));
 /// // The first root: the operator puts it there, and it is signed by its own key.
 /// let (publisher, online) = (SigningKey::generate()?, SigningKey::generate()?);
-/// let (id, by) = (SwarmId::generate()?, ("ops", publisher.public()));
-/// let mut signed = Root::founding(id, by, online.public(), today, in_ten_years).to_sign()?;
+/// let id = SwarmId::generate()?;
+/// let mut signed = Root::first(id, &publisher.public(), &online.public(), today, in_ten_years).to_sign()?;
 /// signed.add_signature(&publisher);
 /// let first = TrustedRoot::pin(signed.to_text().as_bytes())?;
 ///
 /// // The next moves the roots to two offline keys: signed by the old key and by both new ones.
 /// let offline = [SigningKey::generate()?, SigningKey::generate()?];
-/// let mut next = first.successor(today, in_ten_years);
-/// next.roles.root = Role { keys: offline.iter().map(SigningKey::public).collect(), threshold: 2 };
-/// let mut signed = next.to_sign()?;
+/// let keys = offline.iter().map(SigningKey::public).collect();
+/// let change = RootChange { root: RoleChange { keys, threshold: Some(2) }, ..RootChange::default() };
+/// let mut signed = first.root().next(&change, today, in_ten_years)?.to_sign()?;
 /// offline.iter().for_each(|key| signed.add_signature(key));
 /// assert!(first.rotate(signed.to_text().as_bytes()).is_err());
 /// signed.add_signature(&publisher);

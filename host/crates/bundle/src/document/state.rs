@@ -19,14 +19,8 @@ use crate::{Digest, Trust};
 /// # let day = |text: &str| Timestamp::parse(&format!("{text}T00:00:00Z")).unwrap();
 /// # let (today, later) = (day("2026-03-01"), day("2026-03-08"));
 /// let (publisher, online) = (SigningKey::generate()?, SigningKey::generate()?);
-/// let founding = Root::founding(
-///     SwarmId::generate()?,
-///     ("ops", publisher.public()),
-///     online.public(),
-///     today,
-///     day("2036-03-01"),
-/// );
-/// let mut signed = founding.to_sign()?;
+/// let (id, in_ten_years) = (SwarmId::generate()?, day("2036-03-01"));
+/// let mut signed = Root::first(id, &publisher.public(), &online.public(), today, in_ten_years).to_sign()?;
 /// signed.add_signature(&publisher);
 /// let root = TrustedRoot::pin(signed.to_text().as_bytes())?;
 ///

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use venom_bundle::{Current, Digest, Entry, KeyId, RolloutOrder, Trust, TrustState, WHOLE, bucket};
+use venom_bundle::{Current, Digest, Entry, KeyId, RolloutOrder, Trust, TrustState};
 use venom_protocol::{NodeId, SkillState, Timestamp};
 
 use super::UpdateSettings;
@@ -118,8 +118,8 @@ impl Facts<'_> {
 
     /// Whether what ran before may run again: not revoked, not under the floor of the release.
     pub(super) fn may_return(&self, kept: &Kept, entry: Option<&Entry>) -> bool {
-        let floor = entry.and_then(|entry| entry.floor.as_ref());
-        !self.is_revoked(&kept.bundle.sha256, &kept.signers) && floor.is_none_or(|floor| kept.bundle.version >= *floor)
+        let allowed = entry.is_none_or(|entry| entry.allows(&kept.bundle.version));
+        allowed && !self.is_revoked(&kept.bundle.sha256, &kept.signers)
     }
 
     fn about_installed(
@@ -135,22 +135,20 @@ impl Facts<'_> {
             let fallback = entry.filter(|entry| entry.fallback.is_some()).cloned().map(Box::new);
             return Some(Step::Evict { skill, fallback });
         }
-        let current = current?;
-        let rollout = current.rollout.as_ref()?.rollout();
-        let valid = self.now < rollout.expires;
-        if valid && rollout.state == RolloutOrder::Revert && kept.release == rollout.release_sha256 {
+        let release = current?.release.digest();
+        if self.trust.order(self.now) == Some(RolloutOrder::Revert) && kept.release == release {
             return Some(Step::Revert { skill });
         }
         let gone = entry.is_none() && !self.busy.contains(&skill);
-        (gone && rollout.lets_install(self.node_id, self.now) && self.trust.stale(self.now).is_none())
-            .then_some(Step::Remove { skill })
+        (gone && self.trust.to_install(self.node_id, self.now).is_ok()).then_some(Step::Remove { skill })
     }
 
     fn about_wanted(&self, entry: &Entry, current: &Current) -> Option<Step> {
         let record = self.ledger.skills.get(&entry.skill);
         if let Some(record) = record {
             let installed = record.current.as_ref().is_some_and(|kept| kept.is(entry));
-            let reverted = record.state == SkillState::Reverted && self.is_reverted(current);
+            let back = self.trust.order(self.now) == Some(RolloutOrder::Revert);
+            let reverted = record.state == SkillState::Reverted && back;
             if installed || record.is_bad(&entry.bundle.sha256) || reverted {
                 return None;
             }
@@ -162,7 +160,7 @@ impl Facts<'_> {
         if self.is_revoked(&entry.bundle.sha256, &[]) {
             return Some(wait(entry, "the bundle is revoked".to_owned(), None));
         }
-        match self.obstacle(current) {
+        match self.obstacle() {
             Some((reason, wake)) => Some(wait(entry, reason, wake)),
             None => Some(Step::Install {
                 entry: Box::new(entry.clone()),
@@ -171,47 +169,19 @@ impl Facts<'_> {
         }
     }
 
-    fn is_reverted(&self, current: &Current) -> bool {
-        let rollout = current.rollout.as_ref();
-        rollout.is_some_and(|rollout| rollout.rollout().state == RolloutOrder::Revert)
-    }
-
     /// What speaks against installing anything now, and when to look again.
-    fn obstacle(&self, current: &Current) -> Option<(String, Option<Duration>)> {
-        if let Some(stale) = self.trust.stale(self.now) {
-            return Some((format!("stale: {stale}"), None));
-        }
-        let Some(rollout) = current.rollout.as_ref().map(|rollout| rollout.rollout()) else {
-            return Some(("no rollout of this release has come yet".to_owned(), None));
+    fn obstacle(&self) -> Option<(String, Option<Duration>)> {
+        let release = match self.trust.to_install(self.node_id, self.now) {
+            Ok(release) => release.digest(),
+            Err(not_yet) => return Some((not_yet.to_string(), None)),
         };
-        let place = bucket(&rollout.release_sha256, self.node_id);
-        if self.now >= rollout.expires {
-            return Some((
-                "the rollout's last word is too old; is the nexus reached?".to_owned(),
-                None,
-            ));
-        }
-        match rollout.state {
-            RolloutOrder::Pause => return Some(("the rollout is paused".to_owned(), None)),
-            RolloutOrder::Revert => return Some(("the release is taken back".to_owned(), None)),
-            RolloutOrder::Run if place >= rollout.wave => {
-                let reason = format!(
-                    "its wave has not begun (place {place} of {WHOLE}, {} so far)",
-                    rollout.wave
-                );
-                return Some((reason, None));
-            }
-            RolloutOrder::Run => {}
-        }
-        let pause = self.pause_left(&rollout.release_sha256);
         let closed = opens_in(&self.settings.window, self.now);
         if !closed.is_zero() {
             let windows: Vec<String> = self.settings.window.iter().map(ToString::to_string).collect();
-            return Some((
-                format!("the update window is closed ({})", windows.join(", ")),
-                Some(closed),
-            ));
+            let reason = format!("the update window is closed ({})", windows.join(", "));
+            return Some((reason, Some(closed)));
         }
+        let pause = self.pause_left(&release);
         (!pause.is_zero()).then(|| {
             let reason = format!("the last install is less than {:?} ago", self.settings.min_interval);
             (reason, Some(pause))
@@ -243,6 +213,7 @@ fn wait(entry: &Entry, reason: String, wake: Option<Duration>) -> Step {
 mod tests {
     use venom_bundle::{
         BundleRef, Channel, Release, Role, Roles, Rollout, Root, RootPublisher, Selector, SigningKey, TrustedRoot,
+        WHOLE, bucket,
     };
 
     use super::*;
@@ -450,7 +421,11 @@ mod tests {
             let mut spore = Spore::wanting(vec![entry(2)]).installed(1);
             spore.rollout.expires = at(23);
             spore.now = at(expired);
-            assert!(spore.waits().0.contains("stale"), "{:?}", spore.waits());
+            assert!(
+                spore.waits().0.contains("nothing is installed until"),
+                "{:?}",
+                spore.waits()
+            );
             assert_eq!(
                 Spore {
                     now: at(expired),
@@ -464,7 +439,7 @@ mod tests {
             now: at(19),
             ..Spore::wanting(vec![entry(2)]).installed(1)
         };
-        assert!(spore.waits().0.contains("too old"));
+        assert!(spore.waits().0.contains("expired"));
     }
 
     #[test]
@@ -472,7 +447,7 @@ mod tests {
         let mut spore = Spore::wanting(vec![entry(1)]);
         let place = bucket(&spore.release_digest(), spore.node_id);
         spore.rollout.wave = place;
-        assert!(spore.waits().0.contains("wave"));
+        assert!(spore.waits().0.contains("not this spore's turn"));
         spore.rollout.wave = place + 1;
         assert!(spore.installs());
         spore.rollout.state = RolloutOrder::Pause;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use semver::Version;
 use venom_bundle::capability::{Policy, Request};
-use venom_bundle::{BundleRef, Entry, KeyId, Probe, Trust, UnverifiedBundle, VerifiedBundle};
+use venom_bundle::{Entry, KeyId, Probe, Trust, UnverifiedBundle, VerifiedBundle};
 use venom_protocol::with_causes;
 use venom_runtime::{Backends, LoadError, Runtime, Skill, SkillSet};
 
@@ -128,27 +128,12 @@ fn verified(ground: &UpdateGround, order: &Order, path: &Path) -> Result<Verifie
     let bundle = bundle
         .verify(&order.trust, &host)
         .map_err(|error| NotStaged::Bad(with_causes(&error)))?;
-    check_is(&bundle, &order.entry.skill, &order.entry.bundle)?;
+    let is = order.entry.check_bundle(&bundle);
+    is.map_err(|error| NotStaged::Bad(error.to_string()))?;
     if is_revoked_here(&ground.trust, &bundle.digest(), bundle.signers()) {
         return Err(NotStaged::NotNow("this machine's trust file revokes it".to_owned()));
     }
     Ok(bundle)
-}
-
-/// The release names a bundle by skill, version and digest: all must be what the manifest says.
-fn check_is(bundle: &VerifiedBundle, skill: &str, named: &BundleRef) -> Result<(), NotStaged> {
-    let manifest = bundle.manifest();
-    if manifest.name == skill && manifest.version == named.version && bundle.digest() == named.sha256 {
-        return Ok(());
-    }
-    Err(NotStaged::Bad(format!(
-        "the release says {skill} {} ({}), the bundle is {} {} ({})",
-        named.version,
-        named.sha256.short(),
-        manifest.name,
-        manifest.version,
-        bundle.digest().short()
-    )))
 }
 
 pub(super) fn is_revoked_here(trust: &Trust, bundle: &venom_bundle::Digest, signers: &[KeyId]) -> bool {

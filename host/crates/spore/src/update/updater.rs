@@ -11,7 +11,7 @@ use serde_json::json;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 use venom_bundle::capability::Request;
-use venom_bundle::{Digest, Entry, Trust};
+use venom_bundle::{Digest, Entry, Trust, TrustState};
 use venom_protocol::{NodeId, SkillReport, SkillState, Timestamp, UpdateReport};
 
 use super::fetch::{FetchError, Fetcher};
@@ -190,20 +190,14 @@ impl Updater {
     }
 
     fn order(&self, entry: Entry, before: Option<Request>) -> Order {
-        let root = self.trusted.state.as_ref().map(|state| state.root().root().clone());
+        let state = self.trusted.state.as_ref();
         Order {
             entry,
             before,
-            trust: root.map_or_else(Trust::nobody, |root| root.trust(&self.revoked())),
+            trust: state.map_or_else(Trust::nobody, TrustState::trust),
             release_grants: self.settings.release_grants,
             probe_timeout: self.settings.probe_timeout,
         }
-    }
-
-    /// What the current release revokes.
-    fn revoked(&self) -> Vec<Digest> {
-        let current = self.trusted.state.as_ref().and_then(|state| state.current());
-        current.map_or_else(Vec::new, |current| current.release.release().revoked.clone())
     }
 
     async fn on_mail(&mut self, mail: Mail, employer: &Employer) {
@@ -286,12 +280,7 @@ impl Updater {
         plan(&self.facts(trust, employer, &busy))
     }
 
-    fn facts<'a>(
-        &'a self,
-        trust: &'a venom_bundle::TrustState,
-        employer: &'a Employer,
-        busy: &'a BTreeSet<String>,
-    ) -> Facts<'a> {
+    fn facts<'a>(&'a self, trust: &'a TrustState, employer: &'a Employer, busy: &'a BTreeSet<String>) -> Facts<'a> {
         Facts {
             node_id: employer.node_id,
             tags: &employer.tags,
