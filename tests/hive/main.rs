@@ -10,6 +10,7 @@ mod calls;
 mod chaos;
 mod liveness;
 mod processes;
+mod releases;
 mod sandbox;
 mod tasks;
 mod v1;

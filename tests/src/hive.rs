@@ -15,13 +15,14 @@ use tokio_util::sync::CancellationToken;
 use venom_broker::Broker;
 use venom_broker::sqlite::{Durability, SqliteBroker};
 use venom_bundle::capability::Policy;
-use venom_nexus::{Nexus, NexusError, NexusSettings, RateLimits, Scope, Secret, TokenRecord};
+use venom_nexus::{Nexus, NexusError, NexusSettings, RateLimits, ReleasesSettings, Scope, Secret, TokenRecord};
 use venom_protocol::NodeId;
 use venom_runtime::{Runtime, RuntimeSettings, SkillSet};
 use venom_spore::sim::SimSpore;
-use venom_spore::{Attached, Backoff, LinkPort, SporeError, SporeSettings};
+use venom_spore::{Attached, Backoff, LinkPort, SporeError, SporeSettings, UpdateGround, UpdateSettings, Updater};
 
 use crate::artifacts::target_dir;
+use crate::releases::Swarm;
 use crate::{Client, DEADLINE, Publisher, SkillName, soon};
 
 /// Token of spores.
@@ -77,6 +78,51 @@ impl TestHive {
         let path = directory.path().join("hive.db");
         let broker = SqliteBroker::open(&path, Durability::Process, venom_broker::Settings::default())?;
         let mut hive = Self::serve(Self::settings(), Some(Arc::new(broker))).await?;
+        hive.directory = Some(directory);
+        Ok(hive)
+    }
+
+    /// A nexus that keeps tasks and releases of this swarm.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub async fn with_releases(swarm: &Swarm) -> Result<Self> {
+        Self::with_releases_as(swarm, |_| {}).await
+    }
+
+    /// The same with settings changed.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub async fn with_releases_as(swarm: &Swarm, change: impl FnOnce(&mut NexusSettings)) -> Result<Self> {
+        let directory = TempDir::new()?;
+        let broker = SqliteBroker::open(
+            &directory.path().join("hive.db"),
+            Durability::Process,
+            venom_broker::Settings::default(),
+        )?;
+        Self::with_releases_in(swarm, directory, Arc::new(broker), change).await
+    }
+
+    /// The same with any broker.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub async fn with_releases_in(
+        swarm: &Swarm,
+        directory: TempDir,
+        broker: Arc<dyn Broker>,
+        change: impl FnOnce(&mut NexusSettings),
+    ) -> Result<Self> {
+        let mut settings = Self::settings();
+        settings.releases = ReleasesSettings {
+            directory: Some(directory.path().join("releases")),
+            online_key: Some(Arc::new(swarm.online_key())),
+            root: Some(swarm.trusted_root()?),
+            ..ReleasesSettings::default()
+        };
+        change(&mut settings);
+        let mut hive = Self::serve(settings, Some(broker)).await?;
         hive.directory = Some(directory);
         Ok(hive)
     }
@@ -157,6 +203,7 @@ impl TestHive {
             settings,
             skills: Vec::new(),
             policy: String::new(),
+            updates: None,
         })
     }
 
@@ -191,6 +238,7 @@ pub struct NodeBuilder<'a> {
     settings: SporeSettings,
     skills: Vec<SkillName>,
     policy: String,
+    updates: Option<UpdateSettings>,
 }
 
 impl NodeBuilder<'_> {
@@ -221,6 +269,36 @@ impl NodeBuilder<'_> {
         self
     }
 
+    /// Takes releases of this swarm: watched for 200 ms, drained within 2 s, asked for every minute.
+    #[must_use]
+    pub fn follows(self, swarm: &Swarm) -> Self {
+        self.follows_as(swarm, |_| {})
+    }
+
+    /// The same with settings changed.
+    #[must_use]
+    pub fn follows_as(mut self, swarm: &Swarm, change: impl FnOnce(&mut UpdateSettings)) -> Self {
+        let mut updates = UpdateSettings::new(self.data.path().join("updates"));
+        updates.root = Some(swarm.root_text());
+        updates.poll = Duration::from_secs(60);
+        updates.soak = Duration::from_millis(200);
+        updates.drain = Duration::from_secs(2);
+        change(&mut updates);
+        self.updates = Some(updates);
+        self
+    }
+
+    /// As the node that left this: with its id and its data.
+    #[must_use]
+    pub fn in_place_of(mut self, left: LeftNode) -> Self {
+        self.settings.node_id = left.id;
+        self.data = left.data;
+        if let Some(updates) = &mut self.updates {
+            updates.directory = self.data.path().join("updates");
+        }
+        self
+    }
+
     /// Loads the skills, starts the spore, waits until the nexus took it.
     ///
     /// # Errors
@@ -232,8 +310,9 @@ impl NodeBuilder<'_> {
         let (trust, address) = (self.hive.publisher.trust(), self.hive.address);
         let policy = toml::from_str::<Policy>(&self.policy).context(self.policy)?;
         let expected = self.skills.len();
+        let updates = self.updates;
         let (backends, port) = venom_spore::link_backends();
-        let skills = tokio::task::spawn_blocking(move || -> Result<SkillSet> {
+        let (skills, updater) = tokio::task::spawn_blocking(move || -> Result<(SkillSet, Option<Updater>)> {
             let runtime = Runtime::new(runtime_settings(address)?)?;
             let skills = SkillSet::empty();
             let report = skills.load_directory(&runtime, &bundles, &trust, &policy, &backends);
@@ -242,10 +321,18 @@ impl NodeBuilder<'_> {
                 "skills were refused: {:?}",
                 report.refused
             );
-            Ok(skills)
+            let ground = UpdateGround {
+                runtime,
+                skills: skills.clone(),
+                policy,
+                trust,
+                backends,
+            };
+            let updater = updates.map(|updates| Updater::open(updates, ground)).transpose()?;
+            Ok((skills, updater))
         })
         .await??;
-        Node::start(self.settings, skills, port, self.data).await
+        Node::start(self.settings, skills, port, updater, self.data).await
     }
 }
 
@@ -262,30 +349,43 @@ fn runtime_settings(nexus: SocketAddr) -> Result<RuntimeSettings> {
     })
 }
 
+/// What a node leaves behind.
+pub struct LeftNode {
+    id: NodeId,
+    data: TempDir,
+}
+
 /// A real spore in process. Dropping it ends it at once.
 pub struct Node {
     /// Its id.
     pub id: NodeId,
-    data: TempDir,
+    data: Option<TempDir>,
     drain: CancellationToken,
     quit: CancellationToken,
     life: JoinHandle<Result<(), SporeError>>,
 }
 
 impl Node {
-    async fn start(settings: SporeSettings, skills: SkillSet, port: LinkPort, data: TempDir) -> Result<Self> {
+    async fn start(
+        settings: SporeSettings,
+        skills: SkillSet,
+        port: LinkPort,
+        updater: Option<Updater>,
+        data: TempDir,
+    ) -> Result<Self> {
         let id = settings.node_id;
         let (drain, quit) = (CancellationToken::new(), CancellationToken::new());
         let (ready, taken) = oneshot::channel();
         let attached = Attached {
             port,
+            updater,
             ..Attached::default()
         };
         let spore = venom_spore::run(settings, skills, attached, ready, drain.clone(), quit.clone());
         let life = tokio::spawn(spore);
         let node = Self {
             id,
-            data,
+            data: Some(data),
             drain,
             quit,
             life,
@@ -299,13 +399,28 @@ impl Node {
     /// Directory that policies grant.
     #[must_use]
     pub fn workspace(&self) -> PathBuf {
-        self.data.path().join("workspace")
+        self.outside().join("workspace")
     }
 
     /// A directory beside the workspace, which no policy grants.
     #[must_use]
     pub fn outside(&self) -> PathBuf {
-        self.data.path().to_owned()
+        self.data
+            .as_ref()
+            .map(|data| data.path().to_owned())
+            .unwrap_or_default()
+    }
+
+    /// Ends it at once, without a goodbye. What it leaves can be taken up by another.
+    ///
+    /// # Errors
+    /// When it does not end.
+    pub async fn break_off(mut self) -> Result<LeftNode> {
+        self.quit.cancel();
+        // however it ended, it is gone
+        let _ = soon("the end of the spore", &mut self.life).await?;
+        let data = self.data.take().context("a node has its data until it is dropped")?;
+        Ok(LeftNode { id: self.id, data })
     }
 
     /// Drains it and waits for its end.

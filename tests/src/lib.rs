@@ -13,7 +13,7 @@ mod wait;
 
 pub use artifacts::{component, host_binary, repository};
 pub use client::{Answer, Client, HttpAnswer};
-pub use hive::{Node, NodeBuilder, OPERATOR_TOKEN, SPORE_TOKEN, TestHive, VIEWER_TOKEN};
+pub use hive::{LeftNode, Node, NodeBuilder, OPERATOR_TOKEN, SPORE_TOKEN, TestHive, VIEWER_TOKEN};
 pub use policy::{file_skill, hostile, parallel_skill, shell_skill};
 pub use process::{HostProcess, Python};
 pub use skills::{Publisher, SkillName};

@@ -6,8 +6,8 @@ use reqwest::{Method, StatusCode};
 use semver::Version;
 use serde_json::{Value, json};
 use venom_bundle::{
-    BundleRef, Channel, Digest, Entry, Release, Role, Roles, Root, RootPublisher, Selector, SignedDocument, SigningKey,
-    SkillToml, SwarmId, TrustedRoot, UnverifiedBundle, pack,
+    BundleRef, Channel, Digest, Entry, Release, Role, Roles, Rollout, RolloutOrder, Root, RootPublisher, Selector,
+    SignedDocument, SigningKey, SkillToml, SwarmId, TrustedRoot, UnverifiedBundle, WHOLE, pack,
 };
 use venom_protocol::Timestamp;
 
@@ -18,7 +18,7 @@ const MARK: &[u8] = b"@@VENOM-VARIANT:";
 /// Bytes of a variant, filled up with spaces.
 const VARIANT: usize = 46;
 
-/// The keys of a swarm, one for each role, and what they signed.
+/// The keys of a swarm, one for each role, and its root. Keys follow from the swarm's name: they protect nothing.
 pub struct Swarm {
     /// Signs roots.
     pub root_key: SigningKey,
@@ -27,7 +27,7 @@ pub struct Swarm {
     /// Signs bundles.
     pub publisher_key: SigningKey,
     /// Signs rollouts.
-    pub online_key: SigningKey,
+    online_seed: [u8; 32],
     /// The newest root.
     pub root: Root,
 }
@@ -66,18 +66,13 @@ pub fn in_seconds(seconds: i64) -> Timestamp {
 }
 
 impl Swarm {
-    /// With new keys and a first root.
+    /// With keys of its own and a first root.
     ///
     /// # Errors
-    /// When the system has no random bytes.
+    /// When that is no swarm id.
     pub fn new(swarm_id: &str) -> Result<Self> {
-        let keys = [
-            SigningKey::generate()?,
-            SigningKey::generate()?,
-            SigningKey::generate()?,
-            SigningKey::generate()?,
-        ];
-        let [root_key, release_key, publisher_key, online_key] = keys;
+        let seeds = [1, 2, 3, 4].map(|n| *Digest::of(format!("{swarm_id} {n}").as_bytes()).as_bytes());
+        let [root_key, release_key, publisher_key, online_key] = seeds.map(|seed| SigningKey::from_seed(&seed));
         let role = |key: &SigningKey| Role {
             keys: vec![key.public()],
             threshold: 1,
@@ -108,9 +103,15 @@ impl Swarm {
             root_key,
             release_key,
             publisher_key,
-            online_key,
+            online_seed: seeds[3],
             root,
         })
+    }
+
+    /// A copy of the online key, for a nexus.
+    #[must_use]
+    pub fn online_key(&self) -> SigningKey {
+        SigningKey::from_seed(&self.online_seed)
     }
 
     /// The root, signed.
@@ -140,23 +141,16 @@ impl Swarm {
     /// # Errors
     /// As [`Self::versioned`].
     pub fn versioned_by(&self, key: &SigningKey, version: &str, variant: &str, lines: &str) -> Result<Packed> {
-        let toml = std::fs::read_to_string(repository().join("tests/guests/release/skill.toml"))?;
-        let mut described = SkillToml::parse(&format!("{toml}\n{lines}"))?;
-        described.version = version.parse::<Version>()?;
-        let mut code = component("release-guest")?;
-        let at = code
-            .windows(MARK.len())
-            .position(|bytes| bytes == MARK)
-            .context("the guest has no mark")?;
-        let place = code
-            .get_mut(at + MARK.len()..at + MARK.len() + VARIANT)
-            .context("the mark is cut short")?;
-        let filled = format!("{variant:VARIANT$}");
-        ensure!(filled.len() == VARIANT, "the variant is too long");
-        place.copy_from_slice(filled.as_bytes());
-        packed(pack(&described, &code, Timestamp::now())?.sign(key).to_bytes())
+        guest(key, version, variant, lines, |_| {})
     }
 
+    /// The same as [`Self::versioned`] with any change to what the author says.
+    ///
+    /// # Errors
+    /// As [`Self::versioned`].
+    pub fn versioned_as(&self, version: &str, variant: &str, change: impl FnOnce(&mut SkillToml)) -> Result<Packed> {
+        guest(&self.publisher_key, version, variant, "", change)
+    }
     /// Release `seq` of these entries, after `before`; not signed.
     #[must_use]
     pub fn release(&self, seq: u64, before: Option<Digest>, entries: Vec<Entry>) -> Release {
@@ -174,11 +168,53 @@ impl Swarm {
         }
     }
 
+    /// A rollout of a release to everybody; not signed.
+    #[must_use]
+    pub fn rollout(&self, release: Digest, counter: u64) -> Rollout {
+        Rollout {
+            format: Rollout::FORMAT,
+            swarm_id: self.root.swarm_id.clone(),
+            channel: Channel::default(),
+            release_sha256: release,
+            counter,
+            wave: WHOLE,
+            state: RolloutOrder::Run,
+            issued: Timestamp::now(),
+            expires: in_seconds(600),
+        }
+    }
+
     /// Signs with the release key.
     #[must_use]
     pub fn sign(&self, release: &Release) -> String {
         signed(release.unsigned(), &[&self.release_key])
     }
+}
+
+/// The versioned guest with a variant in it.
+fn guest(
+    key: &SigningKey,
+    version: &str,
+    variant: &str,
+    lines: &str,
+    change: impl FnOnce(&mut SkillToml),
+) -> Result<Packed> {
+    let toml = std::fs::read_to_string(repository().join("tests/guests/release/skill.toml"))?;
+    let mut described = SkillToml::parse(&format!("{toml}\n{lines}"))?;
+    described.version = version.parse::<Version>()?;
+    change(&mut described);
+    let mut code = component("release-guest")?;
+    let at = code
+        .windows(MARK.len())
+        .position(|bytes| bytes == MARK)
+        .context("the guest has no mark")?;
+    let place = code
+        .get_mut(at + MARK.len()..at + MARK.len() + VARIANT)
+        .context("the mark is cut short")?;
+    let filled = format!("{variant:VARIANT$}");
+    ensure!(filled.len() == VARIANT, "the variant is too long");
+    place.copy_from_slice(filled.as_bytes());
+    packed(pack(&described, &code, Timestamp::now())?.sign(key).to_bytes())
 }
 
 /// The text of a document with these signatures.

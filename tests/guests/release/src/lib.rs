@@ -68,6 +68,11 @@ impl VersionedSkill {
         Self::variant()
     }
 
+    /// Answers with a variable of its environment.
+    fn environment(key: String) -> Option<String> {
+        std::env::var(key).ok()
+    }
+
     /// What a new version is asked before it takes over.
     fn probe() -> bool {
         trap_if("trap-probe");
