@@ -25,7 +25,7 @@ pub(crate) use release::{
     ReleaseCommand, ReleaseStatusArgs, SelectorArgs, SignReleaseArgs,
 };
 pub(crate) use root::{NewRootArgs, PublishRootArgs, RootCommand, ShowRootArgs, SignRootArgs};
-pub(crate) use serve::{DurabilityArg, HiveArgs, NexusArgs, SporeArgs};
+pub(crate) use serve::{DurabilityArg, HiveArgs, NexusArgs, SporeArgs, UpdateArgs};
 pub(crate) use skill::{BuildArgs, InspectSkillArgs, Language, ListSkillsArgs, NewSkillArgs, SkillCommand};
 pub(crate) use task::{
     CancelTasksArgs, GetTaskArgs, GroupArgs, ListTasksArgs, NodeNeedsArgs, QueuesArgs, RequeueTasksArgs, StrategyArg,

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 
 use bytesize::ByteSize;
 use clap::{Args, ValueEnum};
+use venom_bundle::Channel;
 
-use crate::settings::{Seconds, Switch};
+use crate::settings::{Seconds, Span, Switch};
 
 /// `venom-host nexus`.
 #[derive(Debug, Default, Args)]
@@ -151,4 +152,27 @@ pub(crate) struct SporeArgs {
     /// Redis whose broadcasts the spore hears itself, beside its nexus [env: REDIS_URL]
     #[arg(long, value_name = "URL")]
     pub redis_url: Option<String>,
+    /// Updates over the air.
+    #[command(flatten)]
+    pub updates: UpdateArgs,
+}
+
+/// Which releases a spore takes, and when it is content with them.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct UpdateArgs {
+    /// Line of releases to follow [env: VENOM_CHANNEL] [default: stable]
+    #[arg(long, value_name = "NAME")]
+    pub channel: Option<Channel>,
+    /// Root that says which keys releases are trusted by [env: VENOM_ROOT] [default: {data dir}/root.json]
+    #[arg(long, value_name = "FILE")]
+    pub root: Option<PathBuf>,
+    /// Take no releases: only what lies in the skills directory runs [env: VENOM_UPDATES=off]
+    #[arg(long)]
+    pub no_updates: bool,
+    /// How long a new bundle is watched before it stays [env: VENOM_UPDATE_SOAK] [default: 30s]
+    #[arg(long, value_name = "TIME")]
+    pub update_soak: Option<Span>,
+    /// Time between questions for a newer release, beside announcements [env: VENOM_UPDATE_POLL] [default: 5m]
+    #[arg(long, value_name = "TIME")]
+    pub update_poll: Option<Seconds>,
 }

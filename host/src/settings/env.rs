@@ -139,6 +139,42 @@ pub(crate) const SPORE_SKILLS: &str = "SPORE_SKILLS";
 /// Policy of the spore.
 pub(crate) const SPORE_POLICY: &str = "SPORE_POLICY";
 
+/// Whether the spore takes releases.
+pub(crate) const UPDATES: &str = "VENOM_UPDATES";
+/// Line of releases the spore follows.
+pub(crate) const CHANNEL: &str = "VENOM_CHANNEL";
+/// The root the spore pins at first.
+pub(crate) const ROOT: &str = "VENOM_ROOT";
+/// Time between questions for a newer release.
+pub(crate) const UPDATE_POLL: &str = "VENOM_UPDATE_POLL";
+/// Times of day at which the spore may install, comma separated.
+pub(crate) const UPDATE_WINDOW: &str = "VENOM_UPDATE_WINDOW";
+/// Least time between two installations of one skill.
+pub(crate) const UPDATE_MIN_INTERVAL: &str = "VENOM_UPDATE_MIN_INTERVAL";
+/// Hosts bundles may come from beside the nexus, comma separated.
+pub(crate) const UPDATE_ALLOWED_HOSTS: &str = "VENOM_UPDATE_ALLOWED_HOSTS";
+/// Bundles kept of each skill.
+pub(crate) const UPDATE_KEEP: &str = "VENOM_UPDATE_KEEP";
+/// How long a new bundle is watched.
+pub(crate) const UPDATE_SOAK: &str = "VENOM_UPDATE_SOAK";
+/// Time running calls of the old bundle get.
+pub(crate) const UPDATE_DRAIN: &str = "VENOM_UPDATE_DRAIN";
+/// Traps of a watched bundle that are still fine.
+pub(crate) const UPDATE_MAX_TRAPS: &str = "VENOM_UPDATE_MAX_TRAPS";
+/// Share of failed calls of a watched bundle that is still fine.
+pub(crate) const UPDATE_MAX_ERROR_RATE: &str = "VENOM_UPDATE_MAX_ERROR_RATE";
+/// Calls before that share counts.
+pub(crate) const UPDATE_MIN_CALLS: &str = "VENOM_UPDATE_MIN_CALLS";
+/// Whether releases may grant rights.
+pub(crate) const UPDATE_RELEASE_GRANTS: &str = "VENOM_UPDATE_RELEASE_GRANTS";
+
+/// Bytes of bundles the nexus keeps.
+pub(crate) const RELEASE_QUOTA: &str = "NEXUS_RELEASE_QUOTA";
+/// Bundles the nexus sends at one time.
+pub(crate) const RELEASE_MAX_DOWNLOADS: &str = "NEXUS_RELEASE_MAX_DOWNLOADS";
+/// How long a signed rollout counts.
+pub(crate) const ROLLOUT_LIFETIME: &str = "NEXUS_ROLLOUT_LIFETIME";
+
 /// Largest linear memory of one skill call.
 pub(crate) const RUNTIME_MAX_MEMORY: &str = "VENOM_MAX_MEMORY";
 /// `off`, `on` or `auto`.

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 
 use bytesize::ByteSize;
 use serde::Deserialize;
+use venom_bundle::Channel;
 
-use super::{Seconds, Secret, SettingError};
+use super::{AllowedHost, DayWindow, Seconds, Secret, SettingError, Span};
 use crate::cli::{DurabilityArg, LogFormat};
 
 /// The whole file. All keys may be absent.
@@ -19,6 +20,10 @@ pub(crate) struct File {
     pub nexus: NexusFile,
     /// `venom-host spore`.
     pub spore: SporeFile,
+    /// Updates over the air, on a spore.
+    pub updates: UpdatesFile,
+    /// Updates over the air, on a nexus.
+    pub releases: ReleasesFile,
     /// `venom-host exec` and `nodes`.
     pub client: ClientFile,
     /// The sandbox, wherever skills run.
@@ -115,6 +120,35 @@ pub(crate) struct SporeFile {
     pub file: Option<bool>,
 }
 
+/// `[updates]`
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct UpdatesFile {
+    pub enabled: Option<bool>,
+    pub channel: Option<Channel>,
+    pub root: Option<PathBuf>,
+    pub poll: Option<Seconds>,
+    pub window: Option<Vec<DayWindow>>,
+    pub min_interval: Option<Span>,
+    pub allowed_hosts: Option<Vec<AllowedHost>>,
+    pub keep: Option<usize>,
+    pub soak: Option<Span>,
+    pub drain: Option<Span>,
+    pub max_traps: Option<u32>,
+    pub max_error_rate: Option<f64>,
+    pub min_calls: Option<u32>,
+    pub release_grants: Option<bool>,
+}
+
+/// `[releases]`
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct ReleasesFile {
+    pub quota: Option<ByteSize>,
+    pub max_downloads: Option<usize>,
+    pub rollout_lifetime: Option<Seconds>,
+}
+
 /// `[client]`
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -198,6 +232,7 @@ impl File {
             &mut self.spore.ca_file,
             &mut self.spore.skills,
             &mut self.spore.policy,
+            &mut self.updates.root,
             &mut self.client.ca_file,
             &mut self.redis.ca_file,
         ];

@@ -8,8 +8,10 @@ mod hive;
 mod logging;
 mod nexus;
 mod redis;
+mod releases;
 mod sandbox;
 mod spore;
+mod updates;
 mod values;
 
 #[cfg(test)]
@@ -25,8 +27,10 @@ pub(crate) use hive::{HiveSettings, Kept};
 pub(crate) use logging::LogSettings;
 pub(crate) use nexus::NexusSettings;
 pub(crate) use redis::redis;
+pub(crate) use releases::ReleaseSettings;
 pub(crate) use sandbox::{PolicySource, SandboxNames, SandboxSettings};
 pub(crate) use spore::SporeSettings;
+pub(crate) use updates::{AllowedHost, DayWindow, Span, UpdateSettings};
 pub(crate) use values::{Lifetime, Seconds, Secret, Switch};
 
 use crate::cli::GlobalArgs;

@@ -8,7 +8,7 @@ use bytesize::ByteSize;
 use venom_nexus::{LoadWeights, RateLimits};
 
 use super::sandbox::SandboxNames;
-use super::{HiveSettings, SandboxSettings, Secret, SettingError, Sources, env};
+use super::{HiveSettings, ReleaseSettings, SandboxSettings, Secret, SettingError, Sources, env};
 use crate::cli::{NexusArgs, SandboxArgs};
 
 /// The port everything is served on.
@@ -35,6 +35,8 @@ pub(crate) struct NexusSettings {
     pub local_fallback: bool,
     pub sandbox: SandboxSettings,
     pub hive: HiveSettings,
+    #[cfg_attr(not(test), expect(dead_code, reason = "read where the nexus's store is opened"))]
+    pub releases: ReleaseSettings,
 }
 
 /// A certificate and its key.
@@ -116,6 +118,7 @@ impl NexusSettings {
                 .unwrap_or(true),
             sandbox: SandboxSettings::merge(sandbox, args.dev, SandboxNames::of_nexus(sources), sources)?,
             hive: HiveSettings::merge(args.hive, sources)?,
+            releases: ReleaseSettings::merge(sources)?,
         };
         settings.check()?;
         Ok(settings)

@@ -109,6 +109,9 @@ fn nexus() {
         |s| s.weights.failures.to_string() => [] -> "", [FOREMAN_FAILURE_WEIGHT = "3"] -> "3", "[nexus.load]\nfailures = 2.0" -> "2", "0.2";
         |s| s.weights.latency.to_string() => [] -> "", [FOREMAN_LATENCY_WEIGHT = "3"] -> "3", "[nexus.load]\nlatency = 2.0" -> "2", "0.1";
         |s| s.dev.to_string() => ["--dev"] -> "true", [] -> "", "" -> "", "false";
+        |s| s.releases.quota.0.to_string() => [] -> "", [RELEASE_QUOTA = "3 KiB"] -> "3072", "[releases]\nquota = \"2 KiB\"" -> "2048", "4294967296";
+        |s| s.releases.max_downloads.to_string() => [] -> "", [RELEASE_MAX_DOWNLOADS = "3"] -> "3", "[releases]\nmax_downloads = 2" -> "2", "64";
+        |s| format!("{:?}", s.releases.rollout_lifetime) => [] -> "", [ROLLOUT_LIFETIME = "3m"] -> "180s", "[releases]\nrollout_lifetime = 60" -> "60s", "600s";
     }, nexus_of, "nexus");
 }
 
@@ -171,6 +174,20 @@ fn spore() {
         |s| s.redis.as_ref().map_or("-", |redis| &redis.url).to_owned() => ["--redis-url", "redis://c"] -> "redis://c", [ENABLE_HIVE = "false", REDIS_URL = "redis://b"] -> "-", "[redis]\nurl = \"redis://a\"" -> "redis://a", "-";
         |s| s.broadcast_channel.clone() => [] -> "", [HIVE_BROADCAST_CHANNEL = "b"] -> "b", "[hive]\nbroadcast_channel = \"a\"" -> "a", "venom:broadcast";
         |s| s.switched_off.join("|") => [] -> "", [SPORE_ENABLE_SHELL = "true"] -> "", "[spore]\nshell = false" -> "ShellSkill", "";
+        |s| s.updates.enabled.to_string() => ["--no-updates"] -> "false", [UPDATES = "on"] -> "true", "[updates]\nenabled = false" -> "false", "true";
+        |s| s.updates.channel.to_string() => ["--channel", "c"] -> "c", [CHANNEL = "b"] -> "b", "[updates]\nchannel = \"a\"" -> "a", "stable";
+        |s| s.updates.root.display().to_string() => ["--root", "C"] -> "C", [ROOT = "B"] -> "B", "[updates]\nroot = \"A\"" -> "/d/A", "/d/root.json";
+        |s| format!("{:?}", s.updates.poll) => ["--update-poll", "4s"] -> "4s", [UPDATE_POLL = "3"] -> "3s", "[updates]\npoll = 2" -> "2s", "300s";
+        |s| format!("{:?}", s.updates.soak) => ["--update-soak", "0"] -> "0ns", [UPDATE_SOAK = "3"] -> "3s", "[updates]\nsoak = 0" -> "0ns", "30s";
+        |s| format!("{:?}", s.updates.drain) => [] -> "", [UPDATE_DRAIN = "3"] -> "3s", "[updates]\ndrain = 2" -> "2s", "30s";
+        |s| format!("{:?}", s.updates.min_interval) => [] -> "", [UPDATE_MIN_INTERVAL = "1h"] -> "3600s", "[updates]\nmin_interval = 2" -> "2s", "0ns";
+        |s| windows(s) => [] -> "", [UPDATE_WINDOW = "22:00-04:00, 12:00-13:00"] -> "1320-240 720-780", "[updates]\nwindow = [\"00:00-24:00\"]" -> "0-1440", "";
+        |s| s.updates.allowed_hosts.join("|") => [] -> "", [UPDATE_ALLOWED_HOSTS = "b.example, *.c.example"] -> "b.example|*.c.example", "[updates]\nallowed_hosts = [\"a.example\"]" -> "a.example", "";
+        |s| s.updates.keep.to_string() => [] -> "", [UPDATE_KEEP = "3"] -> "3", "[updates]\nkeep = 2" -> "2", "5";
+        |s| s.updates.max_traps.to_string() => [] -> "", [UPDATE_MAX_TRAPS = "3"] -> "3", "[updates]\nmax_traps = 2" -> "2", "0";
+        |s| s.updates.max_error_rate.to_string() => [] -> "", [UPDATE_MAX_ERROR_RATE = "0.3"] -> "0.3", "[updates]\nmax_error_rate = 1.0" -> "1", "0.5";
+        |s| s.updates.min_calls.to_string() => [] -> "", [UPDATE_MIN_CALLS = "3"] -> "3", "[updates]\nmin_calls = 2" -> "2", "20";
+        |s| s.updates.release_grants.to_string() => [] -> "", [UPDATE_RELEASE_GRANTS = "off"] -> "false", "[updates]\nrelease_grants = true" -> "true", "false";
         |s| s.switched_off.join("|") => [] -> "", [SPORE_ENABLE_FILE = "0"] -> "FileSkill", "[spore]\nfile = true" -> "", "";
     }, spore_of, "spore");
 }
@@ -285,6 +302,30 @@ fn impossible_values_are_refused_with_what_to_do() {
             ),
         ),
         (
+            "VENOM_UPDATE_KEEP",
+            refused("spore", &[], &[("VENOM_UPDATE_KEEP", "1")], ""),
+        ),
+        (
+            "VENOM_UPDATE_MAX_ERROR_RATE",
+            refused("spore", &[], &[], "[updates]\nmax_error_rate = 1.5"),
+        ),
+        (
+            "VENOM_UPDATE_WINDOW",
+            refused("spore", &[], &[("VENOM_UPDATE_WINDOW", "2-5")], ""),
+        ),
+        (
+            "VENOM_UPDATE_ALLOWED_HOSTS",
+            refused("spore", &[], &[("VENOM_UPDATE_ALLOWED_HOSTS", "https://a")], ""),
+        ),
+        (
+            "NEXUS_RELEASE_MAX_DOWNLOADS",
+            refused("nexus", &[], &[("NEXUS_RELEASE_MAX_DOWNLOADS", "0")], ""),
+        ),
+        (
+            "NEXUS_ROLLOUT_LIFETIME",
+            refused("nexus", &[], &[], "[releases]\nrollout_lifetime = 1"),
+        ),
+        (
             "neither process",
             refused("nexus", &[], &[("HIVE_DURABILITY", "always")], ""),
         ),
@@ -292,6 +333,14 @@ fn impossible_values_are_refused_with_what_to_do() {
     ] {
         assert!(found.contains(text), "{text}: {found}");
     }
+}
+
+fn windows(settings: &SporeSettings) -> String {
+    let windows = settings.updates.window.iter();
+    let words: Vec<String> = windows
+        .map(|window| format!("{}-{}", window.from, window.until))
+        .collect();
+    words.join(" ")
 }
 
 fn revealed(secret: &Option<Secret>) -> String {

@@ -9,7 +9,7 @@ use venom_spore::{DEFAULT_CONCURRENCY, DEFAULT_QUEUE};
 
 use super::client::DEFAULT_NEXUS;
 use super::sandbox::SandboxNames;
-use super::{SandboxSettings, Seconds, Secret, SettingError, Sources, env, redis};
+use super::{SandboxSettings, Seconds, Secret, SettingError, Sources, UpdateSettings, env, redis};
 use crate::cli::{SandboxArgs, SporeArgs};
 
 const DEFAULT_HEARTBEAT: Duration = Duration::from_secs(30);
@@ -32,6 +32,9 @@ pub(crate) struct SporeSettings {
     /// Skills that are not offered, whatever lies in the skills directory.
     pub switched_off: Vec<&'static str>,
     pub sandbox: SandboxSettings,
+    /// Updates over the air.
+    #[cfg_attr(not(test), expect(dead_code, reason = "read where the spore's updater is started"))]
+    pub updates: UpdateSettings,
     /// Redis whose broadcasts it hears; none: it hears those that its nexus sends on.
     pub redis: Option<RedisSettings>,
     /// Channel of those broadcasts.
@@ -79,6 +82,7 @@ impl SporeSettings {
             ca_file: sources.pick(args.ca_file, env::SPORE_CA_FILE, file.ca_file.clone())?,
             switched_off: switched_off(sources)?,
             sandbox: SandboxSettings::merge(sandbox, args.dev, SandboxNames::of_spore(sources), sources)?,
+            updates: UpdateSettings::merge(args.updates, sources)?,
             redis: own_redis(args.redis_url.as_deref(), sources)?,
             broadcast_channel: sources
                 .pick(
