@@ -19,6 +19,7 @@ mod kept;
 mod state;
 mod turn;
 
+mod draft;
 mod next_release;
 mod next_root;
 
