@@ -18,6 +18,7 @@ use crate::settings::{NexusSettings, Secret};
 use crate::signals::Signals;
 
 mod broker;
+mod releases;
 pub(crate) mod tokens;
 
 /// What spores show a nexus when both run with `--dev` and nobody said otherwise. No secret: such a nexus is reached
@@ -93,6 +94,7 @@ fn for_nexus(settings: &NexusSettings, data: &DataDir) -> Result<venom_nexus::Ne
         audit_log: Some(settings.audit_log.clone()),
         drain_timeout: settings.drain_timeout,
         hive: settings.hive.tasks.clone(),
+        releases: releases::read(data)?,
         ..venom_nexus::NexusSettings::default()
     })
 }

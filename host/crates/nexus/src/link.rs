@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use axum::extract::ws::{CloseFrame, Message, WebSocket};
+use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket};
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
 use tokio::sync::mpsc;
@@ -17,12 +17,13 @@ use tokio_util::sync::CancellationToken;
 use venom_foreman::{Event, LinkId};
 use venom_protocol::session::{NexusEnd, NexusStep};
 use venom_protocol::{
-    Body, Broadcast, Cancel, Disconnect, ErrorReport, ExecuteSkill, Handshake, HiveAnswer, HiveAsk, HiveRefusal,
-    HiveReply, NodeId, Timestamp, Welcome, close, encode,
+    Body, Cancel, Disconnect, ErrorReport, ExecuteSkill, Handshake, HiveAnswer, HiveAsk, HiveRefusal, HiveReply,
+    NodeId, Timestamp, UpdateReport, Welcome, close, encode,
 };
 
 use crate::auth::keyring::SporeToken;
 use crate::auth::limits::Visitor as Bucket;
+use crate::releases::of_node;
 use crate::state::Shared;
 
 /// Messages that wait for one socket. A spore takes 256 calls and queues 1,024; a link with this many
@@ -38,7 +39,8 @@ pub(crate) enum Outgoing {
     Cancel(Box<Cancel>),
     Complaint(Box<ErrorReport>),
     Answer(Box<HiveAnswer>),
-    Broadcast(Box<Broadcast>),
+    /// Written once for many links.
+    Written(Utf8Bytes),
     Goodbye(Box<Disconnect>),
     /// A WebSocket ping: any peer answers it, v1 too.
     Ping,
@@ -230,9 +232,11 @@ impl Reader<'_> {
                 draining: status.draining,
             }),
             NexusStep::Ask(ask) => self.on_ask(ask),
-            NexusStep::ReleaseAsk(_) | NexusStep::UpdateReport(_) => {
-                tracing::debug!(%link, "no releases are kept here")
-            }
+            NexusStep::ReleaseAsk(ask) => match &self.shared.releases {
+                Some(releases) => releases.asked(ask, self.handle.clone(), &self.shared.tasks),
+                None => tracing::debug!(%link, "no releases are kept here"),
+            },
+            NexusStep::UpdateReport(report) => self.on_report(report),
             NexusStep::Goodbye(goodbye) => {
                 self.said_goodbye = true;
                 let reason = goodbye.reason;
@@ -261,6 +265,17 @@ impl Reader<'_> {
                 self.handle
                     .send(Outgoing::Answer(Box::new(HiveAnswer { ask_id, reply })));
             }
+        }
+    }
+
+    fn on_report(&self, report: UpdateReport) {
+        let Some(node) = self.node else { return };
+        let report = of_node(node, report);
+        let Some(before) = self.shared.driver.updated(Arc::clone(&report)) else {
+            return;
+        };
+        if let Some(releases) = &self.shared.releases {
+            releases.reported(before.as_deref(), &report);
         }
     }
 
@@ -342,7 +357,10 @@ async fn feed(shared: &Shared, sink: &mut SplitSink<WebSocket, Message>, message
         Outgoing::Cancel(body) => written(&*body),
         Outgoing::Complaint(body) => written(&*body),
         Outgoing::Answer(body) => written(&*body),
-        Outgoing::Broadcast(body) => written(&*body),
+        Outgoing::Written(text) => {
+            shared.metrics.frames_out.inc();
+            return sink.feed(Message::Text(text)).await;
+        }
         Outgoing::Ping => return sink.feed(Message::Ping(Default::default())).await,
         Outgoing::Goodbye(body) => written(&*body),
     };

@@ -11,6 +11,7 @@ use prometheus_client::registry::{Registry, Unit};
 use venom_foreman::Counts;
 
 use crate::hive::TaskMetrics;
+use crate::releases::ReleaseMetrics;
 
 /// How a call ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
@@ -49,6 +50,7 @@ pub(crate) struct Metrics {
     pub(crate) events_missed: Counter,
     pub(crate) local_calls: Counter,
     pub(crate) tasks: TaskMetrics,
+    pub(crate) releases: ReleaseMetrics,
     calls: [(CallEnd, Counter); 6],
     call_seconds: Histogram,
     nodes_online: Gauge<u64, AtomicU64>,
@@ -93,6 +95,7 @@ impl Metrics {
             events_missed: register(r, "events_missed", "Events that slow listeners missed"),
             local_calls: register(r, "local_calls", "Calls the nexus ran itself"),
             tasks: TaskMetrics::new(r),
+            releases: ReleaseMetrics::new(r),
             calls: ENDS.map(|outcome| (outcome, calls.get_or_create_owned(&EndLabel { outcome }))),
             call_seconds,
             nodes_online: register(r, "nodes_online", "Nodes online"),

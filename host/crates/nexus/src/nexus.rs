@@ -119,6 +119,9 @@ impl Nexus {
         if let Some(hive) = &shared.hive {
             hive.start(&shared.tasks, &shared.ending);
         }
+        if let Some(releases) = &shared.releases {
+            releases.start(&shared.tasks, &shared.ending);
+        }
         let server = Server {
             router: api::router(Arc::clone(&shared)),
             shared: Arc::clone(&shared),

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use venom_foreman::LoadWeights;
 use venom_protocol::MAX_FRAME_BYTES;
 
-use crate::{HiveSettings, Secret};
+use crate::{HiveSettings, ReleasesSettings, Secret};
 
 /// Room left in a frame for the envelope around a body's parameters.
 const ENVELOPE_ROOM: u64 = 64 * 1024;
@@ -54,6 +54,8 @@ pub struct NexusSettings {
     pub drain_timeout: Duration,
     /// Tasks.
     pub hive: HiveSettings,
+    /// What is installed where.
+    pub releases: ReleasesSettings,
 }
 
 impl Default for NexusSettings {
@@ -76,6 +78,7 @@ impl Default for NexusSettings {
             audit_log: None,
             drain_timeout: Duration::from_secs(10),
             hive: HiveSettings::default(),
+            releases: ReleasesSettings::default(),
         }
     }
 }
@@ -235,6 +238,9 @@ impl NexusSettings {
             ("max_body", self.max_body.0 == 0),
             ("max_connections", self.max_connections == 0),
             ("event_history", self.event_history == 0),
+            ("releases.max_downloads", self.releases.max_downloads == 0),
+            ("releases.rollout_lifetime", self.releases.rollout_lifetime.is_zero()),
+            ("releases.poll", self.releases.poll.is_zero()),
             ("hive.task_timeout", self.hive.task_timeout.is_zero()),
             ("hive.zombie_task_timeout", self.hive.zombie_task_timeout.is_zero()),
             ("hive.lease_ttl", self.hive.lease_ttl.is_zero()),

@@ -17,6 +17,7 @@ use crate::events::Events;
 use crate::hive::Hive;
 use crate::local::LocalSkills;
 use crate::metrics::Metrics;
+use crate::releases::Releases;
 use crate::{NexusError, NexusSettings};
 
 /// Time in which the bucket of wrong tokens fills; it holds as many as the settings allow in a minute.
@@ -36,6 +37,8 @@ pub(crate) struct Shared {
     pub(crate) local: Option<Arc<dyn LocalSkills>>,
     /// Tasks; absent without a broker.
     pub(crate) hive: Option<Arc<Hive>>,
+    /// Releases; absent without a directory for bundles or without a broker.
+    pub(crate) releases: Option<Arc<Releases>>,
     /// One task for each connection that speaks HTTP; one that becomes a WebSocket leaves.
     pub(crate) connections: TaskTracker,
     /// Every other task of this nexus.
@@ -51,6 +54,7 @@ pub(crate) struct Shared {
 pub(crate) struct Names {
     pub(crate) anonymous: Arc<str>,
     pub(crate) dev: Arc<str>,
+    pub(crate) spore: Arc<str>,
     holders: Vec<Arc<str>>,
 }
 
@@ -73,6 +77,7 @@ impl Shared {
         let names = Names {
             anonymous: "anonymous".into(),
             dev: "dev".into(),
+            spore: "spore".into(),
             holders: operators.iter().map(|record| record.name.as_str().into()).collect(),
         };
         let keyring = Keyring::new(operators, settings.shared_token.take().as_ref());
@@ -96,6 +101,10 @@ impl Shared {
                 stopping.clone(),
             ))
         });
+        let releases = Releases::new(&settings, hive.as_ref(), &audit, metrics.releases.clone())?;
+        if let (Some(hive), Some(_)) = (&hive, &releases) {
+            hive.leave_updates_to_releases();
+        }
         let limits = settings.rate_limits;
         Ok(Self {
             keyring,
@@ -108,6 +117,7 @@ impl Shared {
             driver,
             local,
             hive,
+            releases,
             connections: TaskTracker::new(),
             tasks: TaskTracker::new(),
             stopping,
@@ -133,6 +143,19 @@ impl Shared {
             return Err(Problem::stopping());
         }
         self.hive()
+    }
+
+    /// Releases, to look at.
+    pub(crate) fn releases(&self) -> Result<&Arc<Releases>, Problem> {
+        self.releases.as_ref().ok_or_else(Problem::no_releases)
+    }
+
+    /// Releases, to change something.
+    pub(crate) fn releases_for_work(&self) -> Result<&Arc<Releases>, Problem> {
+        if self.stopping.is_cancelled() {
+            return Err(Problem::stopping());
+        }
+        self.releases()
     }
 
     /// Whether new calls are welcome.

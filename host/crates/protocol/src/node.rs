@@ -1,9 +1,11 @@
 //! What a node says of itself, and how the nexus shows it.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::lenient::{count, null_as_default};
-use crate::{NodeId, Timestamp};
+use crate::{NodeId, Timestamp, UpdateReport};
 
 /// What a spore has. Absent fields are empty, zero or false: v1 peers leave some out.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -59,6 +61,32 @@ pub struct NodeView {
     pub protocol: u32,
     /// It finishes what it has and takes nothing new.
     pub draining: bool,
+    /// How it stands with updates, as it said last; absent: it has not said.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "shared")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<UpdateReport>))]
+    pub update: Option<Arc<UpdateReport>>,
+}
+
+/// A report is shared by all views of its node: views are made often, reports come seldom and are long.
+mod shared {
+    use std::sync::Arc;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use crate::UpdateReport;
+
+    pub(super) fn serialize<S: Serializer>(
+        report: &Option<Arc<UpdateReport>>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        report.as_deref().serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Arc<UpdateReport>>, D::Error> {
+        Ok(Option::deserialize(deserializer)?.map(Arc::new))
+    }
 }
 
 /// What a call needs of the node that runs it.

@@ -103,6 +103,7 @@ mod golden {
             registered_at: now(),
             protocol: 2,
             draining: false,
+            update: None,
         }
     }
 

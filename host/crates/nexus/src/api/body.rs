@@ -50,7 +50,7 @@ fn check_is_json(headers: &HeaderMap) -> Result<(), Problem> {
 
 /// Bytes of an oversized body read and dropped, so that a client that is still writing gets to see the answer
 /// instead of a broken pipe.
-const LINGER_BYTES: u64 = 64 << 20;
+pub(super) const LINGER_BYTES: u64 = 64 << 20;
 
 async fn read(request: Request<Body>, limit: u64, time: Duration) -> Result<Bytes, Problem> {
     let (head, body) = request.into_parts();
@@ -178,6 +178,29 @@ impl<S: Send + Sync> FromRequestParts<S> for CachePath {
             namespace: path_value(parts, state, "namespace").await?,
             key: path_value(parts, state, "key").await?,
         })
+    }
+}
+
+/// `{channel}` of the path.
+pub(crate) struct ChannelPath(pub(crate) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for ChannelPath {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        path_value(parts, state, "channel").await.map(Self)
+    }
+}
+
+/// `{file_sha256}` of the path. What is no digest names no bundle.
+pub(crate) struct DigestPath(pub(crate) venom_bundle::Digest);
+
+impl<S: Send + Sync> FromRequestParts<S> for DigestPath {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let text = path_value(parts, state, "file_sha256").await?;
+        text.parse().map(Self).map_err(|_| Problem::unknown_bundle(&text))
     }
 }
 

@@ -1,6 +1,7 @@
 //! The routes. Each file holds the handlers of one subject with their OpenAPI description beside them.
 
 pub(crate) mod body;
+mod bundles;
 mod cache;
 mod cluster;
 mod event_stream;
@@ -13,9 +14,12 @@ pub(crate) mod problem;
 mod push;
 mod query;
 mod queues;
+mod releases;
+mod rollouts;
 mod spores;
 mod task_stream;
 mod tasks;
+mod trust;
 
 use std::sync::Arc;
 
@@ -55,6 +59,17 @@ fn described() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(cluster::broadcast))
         .routes(routes!(cache::list))
         .routes(routes!(cache::read, cache::write, cache::remove))
+        .routes(routes!(trust::show))
+        .routes(routes!(trust::publish))
+        .routes(routes!(bundles::upload, bundles::list))
+        .routes(routes!(bundles::download))
+        .routes(routes!(releases::publish, releases::list))
+        .routes(routes!(releases::current))
+        .routes(routes!(rollouts::show))
+        .routes(routes!(rollouts::pause))
+        .routes(routes!(rollouts::resume))
+        .routes(routes!(rollouts::abort))
+        .routes(routes!(rollouts::revert))
         .routes(routes!(events::stream))
         .routes(routes!(events::socket))
         .routes(routes!(spores::socket))

@@ -1,7 +1,5 @@
 //! Nodes: list, show, drain.
 
-use std::collections::HashMap;
-
 use axum::Extension;
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
@@ -67,21 +65,10 @@ pub(super) async fn list(State(shared): App, RawQuery(query): RawQuery) -> Resul
 
 /// Nodes of this nexus and of those it shares a broker with. A node is listed once: where it is online, else here.
 pub(super) fn all_nodes(shared: &Shared, filter: impl Fn(&NodeView) -> bool) -> Vec<NodeView> {
-    let mut nodes = shared.driver.nodes(|_| true);
-    if let Some(hive) = shared.hive.as_ref().filter(|hive| hive.directory.has_peers()) {
-        let places: HashMap<NodeId, usize> = nodes
-            .iter()
-            .enumerate()
-            .map(|(place, node)| (node.node_id, place))
-            .collect();
-        for (_, node) in hive.directory.nodes() {
-            match places.get(&node.node_id).and_then(|place| nodes.get_mut(*place)) {
-                Some(here) if here.is_online || !node.is_online => {}
-                Some(here) => *here = node,
-                None => nodes.push(node),
-            }
-        }
-    }
+    let mut nodes = match &shared.hive {
+        Some(hive) => hive.nodes_everywhere(),
+        None => shared.driver.nodes(|_| true),
+    };
     nodes.retain(filter);
     nodes
 }

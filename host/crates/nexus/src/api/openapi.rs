@@ -35,6 +35,7 @@ const AT_THE_DOOR: [(&str, &str); 3] = [
     tags(
         (name = "nodes", description = "Nodes and what runs on them"),
         (name = "tasks", description = "Durable tasks, queues, the hive as a whole"),
+        (name = "releases", description = "What is installed where: bundles, releases, rollouts"),
         (name = "cache", description = "The shared cache"),
         (name = "events", description = "State changes as they happen"),
         (name = "health", description = "Probes and metrics"),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_RANGE, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -13,6 +13,7 @@ use venom_foreman::Rejection;
 use venom_protocol::{ErrorCode, NodeId, RequestId};
 
 use crate::Scope;
+use crate::releases::ReleaseError;
 
 /// An error, as every route answers it (RFC 9457).
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
@@ -53,7 +54,9 @@ pub(crate) struct Problem {
     title: &'static str,
     detail: String,
     retry_after: Option<Duration>,
-    call: Option<CallFacts>,
+    /// Bytes of the file of which there is no such range.
+    size: Option<u64>,
+    call: Option<Box<CallFacts>>,
 }
 
 #[derive(Debug, Clone)]
@@ -71,6 +74,7 @@ impl Problem {
             title,
             detail: detail.into(),
             retry_after: None,
+            size: None,
             call: None,
         }
     }
@@ -114,6 +118,58 @@ impl Problem {
         let id: String = id.chars().take(64).collect();
         let detail = format!("no task `{id}` is known; tasks are kept for a while after they ended");
         Self::new(StatusCode::NOT_FOUND, "unknown-task", "Unknown task", detail)
+    }
+
+    /// 404: no such bundle.
+    pub(crate) fn unknown_bundle(file: &str) -> Self {
+        let file: String = file.chars().take(64).collect();
+        let detail = format!(
+            "no bundle `{file}` is here; bundles are named by the SHA-256 of their file, see GET /api/v1/bundles"
+        );
+        Self::new(StatusCode::NOT_FOUND, "unknown-bundle", "Unknown bundle", detail)
+    }
+
+    /// 416, with the size.
+    pub(crate) fn no_such_range(size: u64) -> Self {
+        let detail = format!("the file has {size} bytes, and none of those asked for");
+        let mut problem = Self::new(
+            StatusCode::RANGE_NOT_SATISFIABLE,
+            "no-such-range",
+            "Range not satisfiable",
+            detail,
+        );
+        problem.size = Some(size);
+        problem
+    }
+
+    /// 503: this nexus keeps no releases.
+    pub(crate) fn no_releases() -> Self {
+        let detail = "this nexus keeps no releases: they need a directory for bundles (--data-dir) and a broker \
+                      (ENABLE_HIVE=true); ask a nexus that has both";
+        let unavailable = StatusCode::SERVICE_UNAVAILABLE;
+        Self::new(unavailable, "no-releases", "Service unavailable", detail)
+    }
+
+    /// What was not done about a release. The one mapping of [`ReleaseError`] to HTTP.
+    pub(crate) fn of_release(error: ReleaseError) -> Self {
+        let detail = error.to_string();
+        let (status, slug, title) = match error {
+            ReleaseError::Broker(error) => return Self::of_broker(&error),
+            ReleaseError::TooBig(limit) => return Self::body_too_big(limit),
+            ReleaseError::Busy { after, .. } => {
+                return Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", "Busy", detail).after(after);
+            }
+            ReleaseError::Malformed(_) => (StatusCode::BAD_REQUEST, "bad-document", "Bad document"),
+            ReleaseError::NotTrusted(_) => (StatusCode::FORBIDDEN, "not-trusted", "Not trusted"),
+            ReleaseError::Unknown(_) => (StatusCode::NOT_FOUND, "unknown-release", "Not found"),
+            ReleaseError::Conflict(_) => (StatusCode::CONFLICT, "out-of-order", "Out of order"),
+            ReleaseError::Alarm(_) => (StatusCode::CONFLICT, "two-documents", "Two documents of one number"),
+            ReleaseError::Unfit(_) => (StatusCode::UNPROCESSABLE_ENTITY, "unfit", "Cannot be installed"),
+            ReleaseError::NotReady(_) => (StatusCode::SERVICE_UNAVAILABLE, "not-ready", "Not ready"),
+            ReleaseError::Full(_) => (StatusCode::INSUFFICIENT_STORAGE, "full", "No room"),
+            ReleaseError::Disk(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "Internal error"),
+        };
+        Self::new(status, slug, title, detail)
     }
 
     /// 404: no such cache entry.
@@ -286,11 +342,11 @@ impl Problem {
         if self.status == StatusCode::SERVICE_UNAVAILABLE {
             self.retry_after = Some(Duration::from_secs(1));
         }
-        self.call = Some(CallFacts {
+        self.call = Some(Box::new(CallFacts {
             code,
             request_id,
             node_id,
-        });
+        }));
         self
     }
 
@@ -307,11 +363,14 @@ impl Problem {
     /// The body, for the path it happened at.
     pub(crate) fn body(self, instance: &str) -> ProblemBody {
         let is_call = self.call.is_some();
-        let call = self.call.unwrap_or(CallFacts {
-            code: ErrorCode::SkillFailed,
-            request_id: None,
-            node_id: None,
-        });
+        let call = self.call.map_or(
+            CallFacts {
+                code: ErrorCode::SkillFailed,
+                request_id: None,
+                node_id: None,
+            },
+            |call| *call,
+        );
         ProblemBody {
             kind: format!("urn:venom:problem:{}", self.slug),
             title: self.title.to_owned(),
@@ -328,7 +387,7 @@ impl Problem {
 
     /// The whole answer, for the path it happened at.
     pub(crate) fn answer(self, instance: &str) -> Response {
-        let (status, retry_after) = (self.status, self.retry_after);
+        let (status, retry_after, size) = (self.status, self.retry_after, self.size);
         let body = serde_json::to_vec(&self.body(instance)).unwrap_or_default();
         let mut response = Response::new(Body::from(body));
         *response.status_mut() = status;
@@ -340,6 +399,9 @@ impl Problem {
                 RETRY_AFTER,
                 HeaderValue::from(wait.as_secs_f64().ceil().max(1.0) as u64),
             );
+        }
+        if let Some(range) = size.and_then(|size| HeaderValue::try_from(format!("bytes */{size}")).ok()) {
+            headers.insert(CONTENT_RANGE, range);
         }
         if status == StatusCode::UNAUTHORIZED {
             headers.append(

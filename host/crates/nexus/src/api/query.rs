@@ -49,6 +49,16 @@ impl Query {
         }
     }
 
+    /// True or false.
+    pub(super) fn flag(&self, name: &str) -> Result<Option<bool>, Problem> {
+        let Some(text) = self.text(name) else { return Ok(None) };
+        match text.to_ascii_lowercase().as_str() {
+            "" | "true" | "1" | "yes" => Ok(Some(true)),
+            "false" | "0" | "no" => Ok(Some(false)),
+            other => Err(Problem::bad_request(format!("{name} is `{other}`, give true or false"))),
+        }
+    }
+
     /// A count of at least 1, at most so many.
     pub(super) fn number(&self, name: &str, most: usize) -> Result<Option<usize>, Problem> {
         let Some(text) = self.text(name) else { return Ok(None) };

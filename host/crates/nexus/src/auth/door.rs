@@ -13,6 +13,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use venom_protocol::Event;
 
 use super::credentials::{self, Credentials};
+use super::keyring::SporeToken;
 use super::limits::Visitor as Bucket;
 use super::origin::{self, Foreign};
 use crate::Scope;
@@ -24,6 +25,15 @@ use crate::trace::TraceContext;
 pub(crate) const OPEN: [&str; 3] = ["/healthz", "/readyz", "/ws/nodes"];
 /// Routes that change what everybody's spores do.
 const ADMIN: [&str; 1] = ["/api/v1/cluster/broadcast"];
+/// Below these only reading is for others than admins: they decide what code runs where.
+const ADMIN_TO_CHANGE: [&str; 4] = [
+    "/api/v1/trust",
+    "/api/v1/bundles",
+    "/api/v1/releases",
+    "/api/v1/rollouts",
+];
+/// Where the files of bundles are: spores fetch them with their own token.
+const BUNDLES: &str = "/api/v1/bundles/";
 
 /// Who came in. In the extensions of every request that is routed.
 #[derive(Clone)]
@@ -115,6 +125,9 @@ impl Shared {
                     );
                     return Err(Problem::scope_too_low(holder.name, holder.scope, scope));
                 }
+                None if self.is_spore_at_a_bundle(request.method(), path, token) => {
+                    return Ok((Arc::clone(&self.names.spore), Bucket::from_address(peer)));
+                }
                 None => "the token is not known here; check the one you send, or make one with `venom-host init`",
             },
             Credentials::None => "a token is needed: send the header `Authorization: Bearer TOKEN`",
@@ -127,6 +140,11 @@ impl Shared {
             |wait| Problem::too_many_requests(wait, "too many wrong tokens from this address"),
             |()| Problem::unauthorized(detail),
         ))
+    }
+
+    /// The token of the spores, for exactly the files they need.
+    fn is_spore_at_a_bundle(&self, method: &Method, path: &str, token: &str) -> bool {
+        is_file_of_bundle(method, path) && self.keyring.judge_spore(token) == SporeToken::Right
     }
 
     /// Counts, records and tells of a wrong token. `Err`: there were too many from there.
@@ -156,9 +174,25 @@ fn needed(method: &Method, path: &str) -> Option<Scope> {
         Some(Scope::Admin)
     } else if matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS) {
         Some(Scope::Viewer)
+    } else if ADMIN_TO_CHANGE.iter().any(|root| is_below(root, path)) {
+        Some(Scope::Admin)
     } else {
         Some(Scope::Operator)
     }
+}
+
+fn is_below(root: &str, path: &str) -> bool {
+    path.strip_prefix(root)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// Reading one file by its digest, and nothing else.
+fn is_file_of_bundle(method: &Method, path: &str) -> bool {
+    let is_read = matches!(*method, Method::GET | Method::HEAD);
+    is_read
+        && path
+            .strip_prefix(BUNDLES)
+            .is_some_and(|name| name.parse::<venom_bundle::Digest>().is_ok())
 }
 
 /// Streams, which pages open without being able to set a header.
@@ -185,9 +219,36 @@ mod tests {
         assert_eq!(needed(&Method::GET, "/api/v1/nodes"), Some(Scope::Viewer));
         assert_eq!(needed(&Method::POST, "/api/v1/execute"), Some(Scope::Operator));
         assert_eq!(needed(&Method::POST, "/api/v1/cluster/broadcast"), Some(Scope::Admin));
+        for path in [
+            "/api/v1/releases",
+            "/api/v1/bundles",
+            "/api/v1/trust/roots",
+            "/api/v1/rollouts/stable/pause",
+        ] {
+            assert_eq!(needed(&Method::POST, path), Some(Scope::Admin), "{path}");
+            assert_eq!(needed(&Method::GET, path), Some(Scope::Viewer), "{path}");
+        }
+        assert_eq!(needed(&Method::POST, "/api/v1/releasesx"), Some(Scope::Operator));
         assert_eq!(
             needed(&Method::from_bytes(b"BREW").unwrap(), "/new"),
             Some(Scope::Operator)
         );
+    }
+
+    #[test]
+    fn a_spore_may_read_files_by_their_digest_and_nothing_else() {
+        let file = format!("{BUNDLES}{}", venom_bundle::Digest::of(b"x"));
+        assert!(is_file_of_bundle(&Method::GET, &file) && is_file_of_bundle(&Method::HEAD, &file));
+        assert!(!is_file_of_bundle(&Method::POST, &file) && !is_file_of_bundle(&Method::DELETE, &file));
+        for path in [
+            "/api/v1/bundles",
+            BUNDLES,
+            "/api/v1/bundles/x",
+            "/api/v1/nodes",
+            &format!("{file}/x"),
+            &file.to_uppercase(),
+        ] {
+            assert!(!is_file_of_bundle(&Method::GET, path), "{path}");
+        }
     }
 }

@@ -19,7 +19,7 @@ use venom_foreman::{
 };
 use venom_protocol::{
     Cancel, ErrorCode, Event as Notice, ExecuteSkill, Handshake, NodeId, NodeView, PROTOCOL_VERSION, Progress,
-    RequestId, Response, Timestamp, Welcome,
+    RequestId, Response, Timestamp, UpdateReport, Welcome,
 };
 
 use crate::NexusSettings;
@@ -68,6 +68,8 @@ struct Core {
     links: HashMap<LinkId, LinkHandle>,
     calls: HashMap<RequestId, Pending>,
     runs: Runs,
+    /// How nodes stand with updates, as they said last.
+    updates: HashMap<NodeId, Arc<UpdateReport>>,
 }
 
 /// The foreman, its links and the calls that wait.
@@ -103,6 +105,7 @@ impl Driver {
                 links: HashMap::new(),
                 calls: HashMap::new(),
                 runs: Runs::default(),
+                updates: HashMap::new(),
             }),
             next_link: AtomicU64::new(1),
             welcome: Welcome {
@@ -291,7 +294,8 @@ impl Driver {
 
     /// One node, as it is shown.
     pub(crate) fn node(&self, node_id: &NodeId) -> Option<NodeView> {
-        self.lock().foreman.node(node_id).map(|record| self.view(record))
+        let core = self.lock();
+        core.foreman.node(node_id).map(|record| self.view(&core, record))
     }
 
     /// All nodes, as they are shown.
@@ -300,8 +304,16 @@ impl Driver {
         core.foreman
             .nodes()
             .filter(|record| filter(record))
-            .map(|record| self.view(record))
+            .map(|record| self.view(&core, record))
             .collect()
+    }
+
+    /// How a node stands with updates now; gives what it said before. `None`: the node is not known, and what it says is
+    /// not kept.
+    pub(crate) fn updated(&self, report: Arc<UpdateReport>) -> Option<Option<Arc<UpdateReport>>> {
+        let mut core = self.lock();
+        core.foreman.node(&report.node_id)?;
+        Some(core.updates.insert(report.node_id, report))
     }
 
     /// Nodes and calls in numbers.
@@ -319,7 +331,7 @@ impl Driver {
         self.core.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn view(&self, record: &NodeRecord) -> NodeView {
+    fn view(&self, core: &Core, record: &NodeRecord) -> NodeView {
         NodeView {
             node_id: record.node_id(),
             node_name: record.name().to_owned(),
@@ -332,6 +344,7 @@ impl Driver {
             registered_at: self.wall(record.registered_at()),
             protocol: record.protocol(),
             draining: record.draining(),
+            update: core.updates.get(&record.node_id()).cloned(),
         }
     }
 
@@ -398,7 +411,12 @@ impl Driver {
                     handle.close(code, reason);
                 }
             }
-            about_node => self.announce(core, about_node),
+            about_node => {
+                if let Action::NodeForgotten { node_id } = &about_node {
+                    core.updates.remove(node_id);
+                }
+                self.announce(core, about_node);
+            }
         }
         None
     }

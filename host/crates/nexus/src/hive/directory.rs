@@ -147,6 +147,7 @@ mod tests {
             registered_at: Timestamp::now(),
             protocol: 2,
             draining: false,
+            update: None,
         }
     }
 

@@ -7,6 +7,7 @@ mod claim;
 mod desk;
 mod directory;
 mod events;
+mod everywhere;
 mod graph;
 mod hints;
 mod intake;
@@ -71,6 +72,8 @@ pub(crate) struct Hive {
     relays: TaskTracker,
     /// Questions of skills that are being answered.
     asked: TaskTracker,
+    /// Set: hints about releases are somebody else's.
+    leaves_updates: std::sync::OnceLock<()>,
     /// Claims no more; what is leased runs on.
     stopping: CancellationToken,
 }
@@ -115,6 +118,7 @@ impl Hive {
             written: CancellationToken::new(),
             relays: TaskTracker::new(),
             asked: TaskTracker::new(),
+            leaves_updates: std::sync::OnceLock::new(),
             stopping,
         }
     }

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use axum::extract::ws::Utf8Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tokio::sync::oneshot;
@@ -12,12 +13,14 @@ use tokio_util::task::TaskTracker;
 use venom_broker::BrokerError;
 use venom_foreman::{Rejection, Target};
 use venom_protocol::{
-    ControlBroadcast, ErrorCode, Event, ExecuteSkill, NodeId, RequestId, Requirements, Response, SessionId,
+    Broadcast, ControlBroadcast, ErrorCode, Event, ExecuteSkill, NodeId, RequestId, Requirements, Response, SessionId,
+    Timestamp, encode,
 };
 
 use super::Hive;
 use crate::driver::{Ending, NewCall};
 use crate::link::Outgoing;
+use crate::releases::is_about_releases;
 
 /// The other nexus has the call's own timeout to answer, and this to say so.
 const MARGIN: Duration = Duration::from_secs(1);
@@ -256,6 +259,9 @@ impl Hive {
             Ok(control) => control,
             Err(error) => return tracing::warn!(%error, "text on the broadcast channel is no control broadcast"),
         };
+        if is_about_releases(&control) && self.leaves_updates.get().is_some() {
+            return;
+        }
         if control.command == "SHUTDOWN" {
             tracing::warn!(
                 "SHUTDOWN on the broadcast channel is not passed on: give it by POST /api/v1/cluster/broadcast"
@@ -265,6 +271,11 @@ impl Hive {
         self.pass_on(&control);
     }
 
+    /// Hints about releases are passed on by those who keep releases, once they have looked.
+    pub(crate) fn leave_updates_to_releases(&self) {
+        self.leaves_updates.get_or_init(|| ());
+    }
+
     /// Sends a control broadcast over every link of this nexus.
     pub(crate) fn pass_on(&self, control: &ControlBroadcast) {
         self.events.publish(&Event::new(
@@ -272,13 +283,19 @@ impl Hive {
             format!("broadcast {}", control.command),
             serde_json::json!({ "command": control.command, "data": control.data }),
         ));
+        let message = Broadcast {
+            command: control.command.clone(),
+            data: control.data.clone(),
+            sent_at: control.timestamp,
+        };
+        // one text for all links: there may be ten thousand
+        let text = match encode(&message, Timestamp::now()) {
+            Ok(text) => Utf8Bytes::from(text),
+            Err(error) => return tracing::error!(%error, "broadcast cannot be written as JSON"),
+        };
         self.driver.for_each_link(|link| {
             if link.protocol >= 2 {
-                link.send(Outgoing::Broadcast(Box::new(venom_protocol::Broadcast {
-                    command: control.command.clone(),
-                    data: control.data.clone(),
-                    sent_at: control.timestamp,
-                })));
+                link.send(Outgoing::Written(text.clone()));
             }
         });
     }

@@ -19,6 +19,7 @@ use venom_nexus::{LocalSkills, Nexus, NexusError, NexusSettings, Scope, Secret, 
 pub(crate) const SPORE_TOKEN: &str = "spore-token";
 pub(crate) const VIEWER: &str = "viewer-token";
 pub(crate) const OPERATOR: &str = "operator-token";
+pub(crate) const ADMIN: &str = "admin-token";
 /// Long enough for a loaded machine, short enough to notice.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -50,6 +51,7 @@ pub(crate) fn settings() -> NexusSettings {
         operator_tokens: vec![
             TokenRecord::of("eyes", Scope::Viewer, VIEWER),
             TokenRecord::of("hands", Scope::Operator, OPERATOR),
+            TokenRecord::of("owner", Scope::Admin, ADMIN),
         ],
         drain_timeout: Duration::from_secs(5),
         ..NexusSettings::default()

@@ -21,6 +21,8 @@ mod links;
 
 mod nexuses;
 mod openapi;
+mod release_kit;
+mod releases;
 mod rest;
 mod sse;
 mod task_routes;
