@@ -91,6 +91,10 @@ impl DataDir {
     pub(crate) fn compiled(&self) -> PathBuf {
         self.0.join("compiled")
     }
+    /// What a spore trusts, has installed and keeps of releases.
+    pub(crate) fn updates(&self) -> PathBuf {
+        self.0.join("updates")
+    }
     /// Held by the spore that uses this directory.
     pub(crate) fn spore_lock(&self) -> PathBuf {
         self.0.join("spore.lock")

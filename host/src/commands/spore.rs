@@ -1,5 +1,7 @@
 //! `spore`: a worker. Loads its skills, links to its nexus, says so on stdout once it was taken.
 
+mod updates;
+
 use std::fs::{File, TryLockError};
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::sync::Arc;
@@ -8,7 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 use venom_broker::redis::hear_broadcasts;
 use venom_protocol::ControlBroadcast;
 use venom_runtime::{Backends, SkillSet};
-use venom_spore::{Attached, Ready, SporeError};
+use venom_spore::{Attached, Ready, SporeError, UpdateGround, Updater};
 
 use super::init;
 use super::nexus::DEVELOPMENT_TOKEN;
@@ -43,12 +45,12 @@ pub(crate) async fn run(settings: SporeSettings, data: DataDir) -> Result<(), Fa
     crate::limits::raise_open_files();
     let signals = Signals::watch()?;
     let (backends, port) = venom_spore::link_backends();
-    let skills = start_skills(&settings, documents, backends).await?;
+    let (skills, updater) = start_skills(&settings, &data, documents, backends).await?;
     let (to_spore, broadcasts) = mpsc::channel(BROADCASTS);
     let attached = Attached {
         port,
         broadcasts: settings.redis.is_some().then_some(broadcasts),
-        updater: None,
+        updater,
     };
     let (ready, taken) = oneshot::channel();
     let (drain, quit) = (signals.drain.clone(), signals.quit.clone());
@@ -149,9 +151,10 @@ fn token(settings: &SporeSettings, data: &DataDir) -> Result<Secret, Failure> {
 
 async fn start_skills(
     settings: &SporeSettings,
+    data: &DataDir,
     documents: Arc<Documents>,
     backends: Backends,
-) -> Result<SkillSet, Failure> {
+) -> Result<(SkillSet, Option<Updater>), Failure> {
     let mut denied = Vec::new();
     for nexus in settings.nexus.split(',') {
         denied.extend(resolve(nexus.trim()).await);
@@ -161,20 +164,28 @@ async fn start_skills(
     let switched_off = settings.switched_off.clone();
     let offered = sandbox::load_skills(
         &settings.sandbox,
-        runtime,
-        documents,
-        backends,
+        runtime.clone(),
+        Arc::clone(&documents),
+        backends.clone(),
         skills.clone(),
         switched_off,
     )
     .await?;
-    if offered == 0 {
+    let ground = UpdateGround {
+        runtime,
+        skills: skills.clone(),
+        policy: documents.policy.clone(),
+        trust: documents.trust.clone(),
+        backends,
+    };
+    let updater = updates::open(settings, data, ground).await?;
+    if offered == 0 && updater.is_none() {
         tracing::warn!(
             directory = %settings.sandbox.skills.display(),
             "this spore offers no skill: put bundles there (`venom-host skill build --install`) or pass --skills DIR"
         );
     }
-    Ok(skills)
+    Ok((skills, updater))
 }
 
 /// Slots for the calls that run and for those that wait for tasks beside them: calls that hold every slot while they

@@ -7,7 +7,7 @@ use bytesize::ByteSize;
 use serde::Deserialize;
 use venom_bundle::Channel;
 
-use super::{AllowedHost, DayWindow, Seconds, Secret, SettingError, Span};
+use super::{AllowedHost, Seconds, Secret, SettingError, Span};
 use crate::cli::{DurabilityArg, LogFormat};
 
 /// The whole file. All keys may be absent.
@@ -128,7 +128,7 @@ pub(crate) struct UpdatesFile {
     pub channel: Option<Channel>,
     pub root: Option<PathBuf>,
     pub poll: Option<Seconds>,
-    pub window: Option<Vec<DayWindow>>,
+    pub window: Option<Vec<venom_spore::Window>>,
     pub min_interval: Option<Span>,
     pub allowed_hosts: Option<Vec<AllowedHost>>,
     pub keep: Option<usize>,

@@ -30,7 +30,7 @@ pub(crate) use redis::redis;
 pub(crate) use releases::ReleaseSettings;
 pub(crate) use sandbox::{PolicySource, SandboxNames, SandboxSettings};
 pub(crate) use spore::SporeSettings;
-pub(crate) use updates::{AllowedHost, DayWindow, Span, UpdateSettings};
+pub(crate) use updates::{AllowedHost, Span, UpdateSettings};
 pub(crate) use values::{Lifetime, Seconds, Secret, Switch};
 
 use crate::cli::GlobalArgs;

@@ -181,7 +181,7 @@ fn spore() {
         |s| format!("{:?}", s.updates.soak) => ["--update-soak", "0"] -> "0ns", [UPDATE_SOAK = "3"] -> "3s", "[updates]\nsoak = 0" -> "0ns", "30s";
         |s| format!("{:?}", s.updates.drain) => [] -> "", [UPDATE_DRAIN = "3"] -> "3s", "[updates]\ndrain = 2" -> "2s", "30s";
         |s| format!("{:?}", s.updates.min_interval) => [] -> "", [UPDATE_MIN_INTERVAL = "1h"] -> "3600s", "[updates]\nmin_interval = 2" -> "2s", "0ns";
-        |s| windows(s) => [] -> "", [UPDATE_WINDOW = "22:00-04:00, 12:00-13:00"] -> "1320-240 720-780", "[updates]\nwindow = [\"00:00-24:00\"]" -> "0-1440", "";
+        |s| windows(s) => [] -> "", [UPDATE_WINDOW = "22:00-04:00, 12:00-13:00"] -> "22:00-04:00 UTC 12:00-13:00 UTC", "[updates]\nwindow = [\"00:00-24:00\"]" -> "00:00-24:00 UTC", "";
         |s| s.updates.allowed_hosts.join("|") => [] -> "", [UPDATE_ALLOWED_HOSTS = "b.example, *.c.example"] -> "b.example|*.c.example", "[updates]\nallowed_hosts = [\"a.example\"]" -> "a.example", "";
         |s| s.updates.keep.to_string() => [] -> "", [UPDATE_KEEP = "3"] -> "3", "[updates]\nkeep = 2" -> "2", "5";
         |s| s.updates.max_traps.to_string() => [] -> "", [UPDATE_MAX_TRAPS = "3"] -> "3", "[updates]\nmax_traps = 2" -> "2", "0";
@@ -337,9 +337,7 @@ fn impossible_values_are_refused_with_what_to_do() {
 
 fn windows(settings: &SporeSettings) -> String {
     let windows = settings.updates.window.iter();
-    let words: Vec<String> = windows
-        .map(|window| format!("{}-{}", window.from, window.until))
-        .collect();
+    let words: Vec<String> = windows.map(ToString::to_string).collect();
     words.join(" ")
 }
 

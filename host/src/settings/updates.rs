@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, de::Error as _};
 use venom_bundle::Channel;
+use venom_spore::Window;
 
 use super::file::UpdatesFile;
 use super::{Seconds, SettingError, Sources, Switch, env};
@@ -18,7 +19,6 @@ const DEFAULT_SOAK: Duration = Duration::from_secs(30);
 const DEFAULT_DRAIN: Duration = Duration::from_secs(30);
 const DEFAULT_MAX_ERROR_RATE: f64 = 0.5;
 const DEFAULT_MIN_CALLS: u32 = 20;
-const MINUTES_A_DAY: u16 = 24 * 60;
 
 /// Settings of updates over the air.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,7 +32,7 @@ pub(crate) struct UpdateSettings {
     /// Time between questions for a newer release, while nothing announces one.
     pub poll: Duration,
     /// Times of day at which it may install; empty: always.
-    pub window: Vec<DayWindow>,
+    pub window: Vec<Window>,
     /// Least time between two installations of one skill.
     pub min_interval: Duration,
     /// Hosts bundles may come from, beside the nexus.
@@ -141,7 +141,7 @@ fn error_rate(sources: &Sources, file: &UpdatesFile) -> Result<f64, SettingError
 /// A list: comma separated in the environment.
 fn list<T>(sources: &Sources, name: &'static str, file: Option<&Vec<T>>) -> Result<Vec<T>, SettingError>
 where
-    T: FromStr<Err = String> + Clone,
+    T: FromStr<Err: std::fmt::Display> + Clone,
 {
     let Some(text) = sources.env.get(name) else {
         return Ok(file.cloned().unwrap_or_default());
@@ -149,10 +149,10 @@ where
     let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
     items
         .map(|item| {
-            item.parse().map_err(|why| SettingError::Variable {
+            item.parse().map_err(|why: T::Err| SettingError::Variable {
                 name,
                 value: text.to_owned(),
-                why,
+                why: why.to_string(),
             })
         })
         .collect()
@@ -190,52 +190,6 @@ impl<'de> Deserialize<'de> for Span {
     }
 }
 
-/// A time of day, every day, in UTC: `02:00-05:00`. May go over midnight.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct DayWindow {
-    /// First minute of the day, 0 to 1,439.
-    pub from: u16,
-    /// First minute after it, 1 to 1,440; not over `from`: of the next day.
-    pub until: u16,
-}
-
-impl FromStr for DayWindow {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("`{text}` is no time of day (write 02:00-05:00, in UTC)");
-        let (from, until) = text.split_once('-').ok_or_else(wrong)?;
-        let window = Self {
-            from: minute(from).filter(|from| *from < MINUTES_A_DAY).ok_or_else(wrong)?,
-            until: minute(until).filter(|until| *until > 0).ok_or_else(wrong)?,
-        };
-        if window.from == window.until {
-            return Err(format!(
-                "`{text}` has no minutes (leave `window` out to install at any time)"
-            ));
-        }
-        Ok(window)
-    }
-}
-
-/// `HH:MM` as minutes, up to 24:00.
-fn minute(text: &str) -> Option<u16> {
-    let (hours, minutes) = text.trim().split_once(':')?;
-    let digits = |text: &str| text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_digit());
-    if !digits(hours) || !digits(minutes) {
-        return None;
-    }
-    let (hours, minutes): (u16, u16) = (hours.parse().ok()?, minutes.parse().ok()?);
-    let total = hours * 60 + minutes;
-    (minutes < 60 && total <= MINUTES_A_DAY).then_some(total)
-}
-
-impl<'de> Deserialize<'de> for DayWindow {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
-    }
-}
-
 /// A host, as URLs name it: `bundles.example`, or `*.example`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct AllowedHost(pub String);
@@ -262,30 +216,6 @@ impl<'de> Deserialize<'de> for AllowedHost {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn windows_are_times_of_day() {
-        for (text, from, until) in [
-            ("02:00-05:30", 120, 330),
-            ("22:00-04:00", 1_320, 240),
-            ("00:00-24:00", 0, 1_440),
-        ] {
-            assert_eq!(text.parse(), Ok(DayWindow { from, until }), "{text}");
-        }
-        for text in [
-            "",
-            "2:00-5:00",
-            "02:00",
-            "02:60-03:00",
-            "24:00-01:00",
-            "02:00-00:00",
-            "03:00-03:00",
-            "02:00-25:00",
-            "+2:00-05:00",
-        ] {
-            assert!(text.parse::<DayWindow>().is_err(), "{text}");
-        }
-    }
 
     #[test]
     fn a_span_may_be_zero() {

@@ -99,7 +99,8 @@ impl Impostor {
 
     /// Waits until the newest report shows the skill in this state, with this version.
     pub(super) async fn until(&self, state: &str, version: &str) -> Result<Value> {
-        let waited = eventually(&format!("{state} {version}"), async || {
+        let what = format!("{state} {version}");
+        let waited = eventually(&what, async || {
             let skill = self.report()["skills"][0].clone();
             let there = skill["state"] == state && skill["version"].as_str().unwrap_or_default() == version;
             Ok(there.then_some(skill))

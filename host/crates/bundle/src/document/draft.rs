@@ -5,11 +5,11 @@ use venom_protocol::Timestamp;
 
 use super::root::same;
 use super::{
-    DocumentError, DocumentKind, MAX_SEQ, Release, Role, Roles, Root,
-    RootPublisher, SwarmId, TrustedRelease, TrustedRoot,
+    DocumentError, DocumentKind, MAX_SEQ, Release, Role, Roles, Root, RootPublisher, SwarmId, TrustedRelease,
+    TrustedRoot,
 };
-use crate::capability::BudgetLimits;
 use crate::PublicKey;
+use crate::capability::BudgetLimits;
 
 impl Root {
     /// The first root of a newcomer's swarm: one key for roots, releases and bundles of any name, another that is kept

@@ -2,7 +2,7 @@
 //! it. What is refused is audited, and changes nothing.
 
 use serde_json::json;
-use venom_bundle::{StateError, Taken, TrustState, TrustedRoot};
+use venom_bundle::{DocumentKind, Root, SignedDocument, StateError, Taken, TrustState, TrustedRoot};
 use venom_protocol::{MAX_ROOTS_IN_ANSWER, ReleaseAnswer, ReleaseAsk, ReleaseMark};
 
 use super::UpdateSettings;
@@ -14,6 +14,8 @@ pub(super) struct Trusted {
     pub(super) state: Option<TrustState>,
     /// Two documents of one number were seen, for people.
     pub(super) alarm: Option<String>,
+    /// In development: the nexus showed its first root since this process began.
+    pub(super) shown: bool,
 }
 
 /// What came of an answer.
@@ -29,7 +31,8 @@ impl Trusted {
     /// What to ask.
     pub(super) fn ask(&self, settings: &UpdateSettings) -> Option<ReleaseAsk> {
         let channel = settings.channel.to_string();
-        let Some(state) = &self.state else {
+        let unseen = settings.trust_on_first_use && !self.shown;
+        let Some(state) = self.state.as_ref().filter(|_| !unseen) else {
             return settings.trust_on_first_use.then_some(ReleaseAsk {
                 channel,
                 root_version: 0,
@@ -68,11 +71,13 @@ impl Trusted {
         if answer.channel != settings.channel.as_str() {
             return digested;
         }
-        let Some(mut state) = self.state.clone().or_else(|| pin_first(answer, settings, keeper)) else {
+        let first = pin_first(answer, settings, keeper, self.state.as_ref()).filter(|_| !self.shown);
+        let begins = first.is_some();
+        self.shown |= !answer.roots.is_empty();
+        let Some(mut state) = first.or_else(|| self.state.clone()) else {
             return digested;
         };
-        let first = self.state.is_none();
-        digested.news = self.take(&mut state, answer, keeper) || first;
+        digested.news = self.take(&mut state, answer, settings, keeper) || begins;
         digested.more = answer.roots.len() >= MAX_ROOTS_IN_ANSWER && digested.news;
         if digested.news {
             if let Err(error) = keeper.keep_trust(&state).await {
@@ -84,9 +89,18 @@ impl Trusted {
         digested
     }
 
-    fn take(&mut self, state: &mut TrustState, answer: &ReleaseAnswer, keeper: &Keeper) -> bool {
+    fn take(
+        &mut self,
+        state: &mut TrustState,
+        answer: &ReleaseAnswer,
+        settings: &UpdateSettings,
+        keeper: &Keeper,
+    ) -> bool {
         let mut news = false;
         for root in &answer.roots {
+            if settings.trust_on_first_use && !is_news(root, state) {
+                continue;
+            }
             let taken = state.take_root(root.as_bytes());
             let version = state.root().root().version;
             news |= self.judge("root", taken, keeper, || json!({ "version": version }));
@@ -132,21 +146,36 @@ impl Trusted {
     }
 }
 
-/// The first root of the nexus, where the settings say so.
-fn pin_first(answer: &ReleaseAnswer, settings: &UpdateSettings, keeper: &Keeper) -> Option<TrustState> {
+/// Whether a root claims to be newer than the one trusted: a nexus that was asked for all sends those before too.
+fn is_news(root: &str, state: &TrustState) -> bool {
+    let signed = SignedDocument::parse(DocumentKind::Root, root.as_bytes());
+    let claimed = signed.and_then(|signed| signed.claimed::<Root>());
+    !claimed.is_ok_and(|claimed| claimed.version <= state.root().root().version)
+}
+
+/// In development: the first root of the nexus, unless it is of the swarm that is trusted already.
+fn pin_first(
+    answer: &ReleaseAnswer,
+    settings: &UpdateSettings,
+    keeper: &Keeper,
+    known: Option<&TrustState>,
+) -> Option<TrustState> {
     let first = answer.roots.first().filter(|_| settings.trust_on_first_use)?;
-    match TrustedRoot::pin(first.as_bytes()) {
-        Ok(root) => {
-            tracing::warn!(swarm_id = %root.root().swarm_id, "development: the nexus's root is trusted unseen");
-            keeper.audit(
-                "root_trusted_unseen",
-                json!({ "swarm_id": root.root().swarm_id, "root_sha256": root.digest() }),
-            );
-            Some(TrustState::new(root, settings.channel.clone()))
-        }
+    let root = match TrustedRoot::pin(first.as_bytes()) {
+        Ok(root) => root,
         Err(error) => {
             tracing::warn!(%error, "the nexus's root cannot be trusted");
-            None
+            return None;
         }
+    };
+    let swarm_id = &root.root().swarm_id;
+    if known.is_some_and(|known| known.root().root().swarm_id == *swarm_id) {
+        return None;
     }
+    tracing::warn!(%swarm_id, "development: the nexus's root is trusted unseen");
+    keeper.audit(
+        "root_trusted_unseen",
+        json!({ "swarm_id": swarm_id, "root_sha256": root.digest() }),
+    );
+    Some(TrustState::new(root, settings.channel.clone()))
 }

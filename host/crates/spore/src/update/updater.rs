@@ -98,6 +98,7 @@ impl Updater {
         let trusted = Trusted {
             state: keeper.trust(&settings)?,
             alarm: None,
+            shown: false,
         };
         let ledger = keeper.ledger(&settings)?;
         let mut updater = Self {

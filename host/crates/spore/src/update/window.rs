@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use serde::{Deserialize, Deserializer, de::Error as _};
 use venom_protocol::Timestamp;
 
 const DAY: u32 = 24 * 3600;
@@ -47,6 +48,12 @@ fn time_of_day(text: &str) -> Option<u32> {
     let (hours, minutes) = (two(hours)?, two(minutes)?);
     let seconds = hours * 3600 + minutes * 60;
     (minutes < 60 && seconds <= DAY).then_some(seconds)
+}
+
+impl<'de> Deserialize<'de> for Window {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    }
 }
 
 impl fmt::Display for Window {
