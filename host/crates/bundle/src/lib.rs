@@ -18,6 +18,7 @@ mod name;
 mod skill_toml;
 
 mod archive;
+mod imports;
 mod pack;
 mod shape;
 
@@ -36,6 +37,7 @@ pub use document::{
     TrustedRelease, TrustedRollout, TrustedRoot, WHOLE, WrongBundle, bucket,
 };
 pub use envelope::{EnvelopeError, MAX_ENVELOPE_BYTES, MAX_SIGNATURES, PAYLOAD_TYPE, pre_authentication_encoding};
+pub use imports::UndeclaredImport;
 pub use json::{JsonError, MAX_JSON_DEPTH, MAX_JSON_NUMBER};
 pub use key::{KeyError, KeyId, PublicKey, SigningKey};
 pub use manifest::{ComponentRef, MANIFEST_FORMAT, Manifest, ManifestError, Probe, WORLD};

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use venom_protocol::Timestamp;
 
 use crate::capability::{BudgetLimits, InvalidRequest, Request};
+use crate::imports::unknown_group;
 use crate::{Digest, InvalidSkillName, JsonError, MAX_COMPONENT_BYTES, check_skill_name, json};
 
 /// The manifest format this crate writes and the only one it reads.
@@ -35,6 +36,10 @@ pub struct Manifest {
     /// What it asks for.
     #[serde(default)]
     pub capabilities: Request,
+    /// Groups of interfaces (`venom:skill/cache`, `wasi:sockets`) that its toolchain imports for nothing: what is imported
+    /// must be asked for or be named here. Naming one gives no right to it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unused_imports: Vec<String>,
     /// Budgets it is content with; they only lower what the operator gives.
     #[serde(default)]
     pub budgets: BudgetLimits,
@@ -110,6 +115,14 @@ pub enum ManifestError {
         /// What it says.
         size: u64,
     },
+    /// An import that is none, or that needs no declaration.
+    #[error("`unused_imports` names `{found}`, which is none of {known}: take it out")]
+    UnusedImports {
+        /// What it says.
+        found: String,
+        /// What it may say.
+        known: String,
+    },
     /// A capability or budget that makes no sense.
     #[error("the manifest asks for something malformed: {0}")]
     Request(#[from] InvalidRequest),
@@ -145,6 +158,7 @@ impl Manifest {
             });
         }
         check_summary(&self.summary)?;
+        check_unused_imports(&self.unused_imports)?;
         self.capabilities.check("capabilities")?;
         self.budgets.check("budgets")?;
         Ok(())
@@ -156,6 +170,13 @@ pub(crate) fn check_summary(summary: &str) -> Result<(), ManifestError> {
         return Err(ManifestError::Summary);
     }
     Ok(())
+}
+
+pub(crate) fn check_unused_imports(names: &[String]) -> Result<(), ManifestError> {
+    match unknown_group(names) {
+        Some((found, known)) => Err(ManifestError::UnusedImports { found, known }),
+        None => Ok(()),
+    }
 }
 
 /// A newer format may have fields this one does not know: say so, rather than complain about the field.

@@ -74,6 +74,7 @@ pub fn pack(skill: &SkillToml, component: &[u8], created: Timestamp) -> Result<U
         },
         world: WORLD.to_owned(),
         capabilities: skill.capabilities.clone(),
+        unused_imports: skill.unused_imports.clone(),
         budgets: skill.budgets.clone(),
         host: skill.host.clone(),
         created,
@@ -93,39 +94,15 @@ pub fn pack(skill: &SkillToml, component: &[u8], created: Timestamp) -> Result<U
     })
 }
 
-/// Capabilities whose use shows in the imports: interface, word for it, and whether the skill asks.
-/// (Toolchains import `wasi:filesystem` and `wasi:cli` into everything, so those tell nothing.)
+/// What hosts will refuse, and what they would not miss.
 fn warnings(skill: &SkillToml, shape: &ComponentShape) -> Vec<String> {
-    let asked = &skill.capabilities;
-    let settings = !asked.config.is_empty() || !asked.secrets.is_empty();
-    let sockets = !asked.net.is_empty() || !asked.dns.is_empty();
-    let capabilities: [(&[&str], &str, bool); 6] = [
-        (&["venom:skill/command"], "commands", !asked.commands.is_empty()),
-        (&["venom:skill/cache"], "cache", asked.cache),
-        (&["venom:skill/hive"], "hive", !asked.hive.is_empty()),
-        (&["venom:skill/settings"], "config or secrets", settings),
-        (&["wasi:http/outgoing-handler"], "http", !asked.http.is_empty()),
-        (
-            &["wasi:sockets/tcp", "wasi:sockets/udp", "wasi:sockets/ip-name-lookup"],
-            "net or dns",
-            sockets,
-        ),
-    ];
-    let mut warnings = Vec::new();
-    for (interfaces, capability, asks) in capabilities {
-        let imported = interfaces.iter().find(|interface| shape.imports_interface(interface));
-        match (imported, asks) {
-            (Some(interface), false) => warnings.push(format!(
-                "the component imports {interface} but skill.toml asks for no {capability}: such calls will be refused"
-            )),
-            (None, true) => warnings.push(format!(
-                "skill.toml asks for {capability} but the component imports none of {}: ask for less",
-                interfaces.join(", ")
-            )),
-            _ => {}
-        }
-    }
-    warnings
+    let undeclared = shape.undeclared(&skill.capabilities, &skill.unused_imports);
+    let refused = undeclared
+        .iter()
+        .map(|import| format!("every host will refuse to load this: {import}"));
+    refused
+        .chain(shape.needless(&skill.capabilities, &skill.unused_imports))
+        .collect()
 }
 
 impl UnsignedBundle {

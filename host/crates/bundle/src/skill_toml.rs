@@ -40,6 +40,10 @@ pub struct SkillToml {
     /// What it asks for.
     #[serde(default)]
     pub capabilities: Request,
+    /// Groups of interfaces that the toolchain imports and the skill does not use: `venom:skill/command`,
+    /// `venom:skill/cache`, `venom:skill/hive`, `venom:skill/settings`, `wasi:http`, `wasi:sockets`.
+    #[serde(default)]
+    pub unused_imports: Vec<String>,
     /// Budgets it is content with.
     #[serde(default)]
     pub budgets: BudgetLimits,
@@ -72,6 +76,9 @@ pub enum SkillTomlError {
     /// The summary is no single line.
     #[error("skill.toml, `summary`: {0}")]
     Summary(ManifestError),
+    /// An import that is none.
+    #[error("skill.toml: {0}")]
+    UnusedImports(ManifestError),
     /// A capability or budget that makes no sense.
     #[error("skill.toml, {0}")]
     Request(#[from] InvalidRequest),
@@ -92,6 +99,7 @@ impl SkillToml {
         let skill: Self = toml::from_str(text)?;
         check_skill_name(&skill.name)?;
         manifest::check_summary(&skill.summary).map_err(SkillTomlError::Summary)?;
+        manifest::check_unused_imports(&skill.unused_imports).map_err(SkillTomlError::UnusedImports)?;
         skill.capabilities.check("capabilities")?;
         skill.budgets.check("budgets")?;
         Ok(skill)

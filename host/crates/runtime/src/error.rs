@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use venom_bundle::UndeclaredImport;
+
 use crate::capability::GrantError;
 
 /// Why the runtime could not be built.
@@ -69,6 +71,14 @@ pub enum LoadError {
         skill: String,
         /// The interfaces.
         imports: Vec<String>,
+    },
+    /// It imports what its manifest does not account for.
+    #[error("{skill}: {}", .imports.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    UndeclaredImports {
+        /// The skill.
+        skill: String,
+        /// Each with the capability that is missing.
+        imports: Vec<UndeclaredImport>,
     },
     /// It did not compile or link.
     #[error("{skill}: {step} failed")]

@@ -10,7 +10,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use venom_bundle::capability::{Budgets, Grants};
-use venom_bundle::{VerifiedBundle, inspect_component};
+use venom_bundle::{Manifest, VerifiedBundle, inspect_component};
 use venom_protocol::RequestId;
 use wasmtime::component::Component;
 
@@ -40,7 +40,7 @@ pub(crate) fn load(
 ) -> Result<Skill, LoadError> {
     let manifest = bundle.manifest();
     let skill = manifest.name.as_str();
-    check_shape(skill, bundle.component())?;
+    check_imports(manifest, bundle.component())?;
     let inner = &runtime.inner;
     let component = inner
         .compile(bundle)
@@ -76,19 +76,28 @@ pub(crate) fn load(
     }))
 }
 
-fn check_shape(skill: &str, component: &[u8]) -> Result<(), LoadError> {
+/// What is imported must be offered here, and accounted for in the manifest.
+fn check_imports(manifest: &Manifest, component: &[u8]) -> Result<(), LoadError> {
+    let skill = || manifest.name.clone();
     let shape = inspect_component(component).map_err(|error| LoadError::Shape {
-        skill: skill.to_owned(),
+        skill: skill(),
         problem: error.to_string(),
     })?;
     let imports = unknown_imports(&shape.imports);
-    if imports.is_empty() {
-        return Ok(());
+    if !imports.is_empty() {
+        return Err(LoadError::UnknownImports {
+            skill: skill(),
+            imports,
+        });
     }
-    Err(LoadError::UnknownImports {
-        skill: skill.to_owned(),
-        imports,
-    })
+    let imports = shape.undeclared(&manifest.capabilities, &manifest.unused_imports);
+    if !imports.is_empty() {
+        return Err(LoadError::UndeclaredImports {
+            skill: skill(),
+            imports,
+        });
+    }
+    Ok(())
 }
 
 /// The pool refuses such a component at each call; saying so once, when it is loaded, is kinder.

@@ -133,6 +133,10 @@ fn rights_used_and_not_asked_for_or_asked_for_and_not_used_are_warned_of() {
             unasked.contains(interface.split('@').next().unwrap()) && unasked.contains(capability),
             "{unasked}"
         );
+        assert!(
+            unasked.starts_with("every host will refuse to load this: "),
+            "{unasked}"
+        );
         let [unused] = &warnings(asks, &[])[..] else {
             panic!("{interface}")
         };
@@ -145,6 +149,35 @@ fn rights_used_and_not_asked_for_or_asked_for_and_not_used_are_warned_of() {
     )
     .unwrap();
     assert_eq!(plain.warnings(), [""; 0]);
+}
+
+#[test]
+fn what_a_toolchain_imports_for_nothing_is_declared_and_signed() {
+    let unused = |groups: &str, capabilities: &str| {
+        let text = format!(
+            "name='EchoSkill'\nversion='1.2.3'\nsummary=''\nunused_imports={groups}\n[capabilities]\n{capabilities}"
+        );
+        venom_bundle::SkillToml::parse(&text)
+    };
+    let component = importing(&["wasi:sockets/udp@0.2.6", "venom:skill/cache@0.1.0"]);
+    let declared = unused("['wasi:sockets', 'venom:skill/cache']", "").unwrap();
+    let packed = pack(&declared, &component, created()).unwrap();
+    assert_eq!(packed.warnings(), [""; 0]);
+    assert_eq!(packed.manifest().unused_imports, ["wasi:sockets", "venom:skill/cache"]);
+    let needless = unused("['wasi:sockets', 'wasi:http']", "cache=true\ndns=['a.com']").unwrap();
+    let packed = pack(&needless, &component, created()).unwrap();
+    let [http, sockets] = packed.warnings() else {
+        panic!("{:?}", packed.warnings())
+    };
+    assert!(
+        sockets.contains("asks for net or dns") && http.contains("does not import"),
+        "{http} {sockets}"
+    );
+    let error = unused("['wasi:filesystem']", "").unwrap_err().to_string();
+    assert!(
+        error.contains("`wasi:filesystem`") && error.contains("wasi:sockets"),
+        "{error}"
+    );
 }
 
 #[test]

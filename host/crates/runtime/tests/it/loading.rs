@@ -4,7 +4,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use serde_json::json;
-use venom_bundle::capability::{FsGrant, Grants};
+use venom_bundle::SkillToml;
+use venom_bundle::capability::{FsGrant, Grants, Request};
 use venom_runtime::{Backends, LoadError, Runtime, RuntimeError, RuntimeSettings};
 
 use crate::stage::{answer, component, manifest, runtime, verified};
@@ -58,6 +59,79 @@ fn grants_that_cannot_be_used_are_named() {
         error.contains("/does/not/exist") && error.contains("create the directory"),
         "{error}"
     );
+}
+
+#[test]
+fn case_16_an_import_the_manifest_does_not_account_for_is_refused_and_named() {
+    type Forget = fn(&mut Request);
+    let component = component("hostile");
+    let forgotten: [(Forget, &str, &str, &str); 6] = [
+        (
+            |asked| asked.commands.clear(),
+            "venom:skill/command",
+            "commands",
+            "venom:skill/command",
+        ),
+        (
+            |asked| asked.cache = false,
+            "venom:skill/cache",
+            "cache",
+            "venom:skill/cache",
+        ),
+        (
+            |asked| asked.hive.clear(),
+            "venom:skill/hive",
+            "hive",
+            "venom:skill/hive",
+        ),
+        (
+            |asked| {
+                asked.config.clear();
+                asked.secrets.clear();
+            },
+            "venom:skill/settings",
+            "config or secrets",
+            "venom:skill/settings",
+        ),
+        (
+            |asked| asked.http.clear(),
+            "wasi:http/outgoing-handler",
+            "http",
+            "wasi:http",
+        ),
+        (
+            |asked| {
+                asked.net.clear();
+                asked.dns.clear();
+            },
+            "wasi:sockets/tcp",
+            "net or dns",
+            "wasi:sockets",
+        ),
+    ];
+    let runtime = runtime();
+    let load = |manifest: &SkillToml| {
+        let bundle = verified(manifest, &component);
+        runtime.load(&bundle, Grants::default(), &Backends::local())
+    };
+    for (forget, interface, capability, group) in forgotten {
+        let mut asking = manifest("hostile");
+        forget(&mut asking.capabilities);
+        let error = load(&asking).unwrap_err();
+        let LoadError::UndeclaredImports { imports, .. } = &error else {
+            panic!("{error}")
+        };
+        assert_eq!(imports.len(), 1, "{error}");
+        let text = error.to_string();
+        assert!(
+            text.starts_with("HostileSkill: ")
+                && text.contains(interface)
+                && text.contains(&format!("no {capability}:")),
+            "{text}"
+        );
+        asking.unused_imports.push(group.to_owned());
+        load(&asking).unwrap();
+    }
 }
 
 fn settings(cache: &Path) -> RuntimeSettings {
