@@ -195,3 +195,54 @@ impl WrittenSignature {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Deserialize)]
+    struct Vector {
+        key: String,
+        secret: String,
+        public: String,
+        payload_type: String,
+        payload: String,
+        pae_sha256: String,
+        signature: String,
+    }
+
+    /// Made with OpenSSL 3.0 (`openssl pkeyutl -sign -rawin`) and the keys of RFC 8032 over pre-authentication encodings
+    /// written by hand; the first payload is the example of the DSSE specification.
+    #[test]
+    fn envelopes_are_signed_as_others_sign_them() {
+        let vectors: Vec<Vector> = serde_json::from_str(include_str!("../tests/vectors/dsse_ed25519.json")).unwrap();
+        assert_eq!(vectors.len(), 8);
+        for vector in vectors {
+            let name = format!("{}, {:?}", vector.key, vector.payload_type);
+            let payload = STANDARD.decode(&vector.payload).unwrap();
+            let encoded = pre_authentication_encoding(&vector.payload_type, &payload);
+            assert_eq!(crate::Digest::of(&encoded).to_string(), vector.pae_sha256, "{name}");
+            let secret: crate::Digest = vector.secret.parse().unwrap();
+            let public: crate::Digest = vector.public.parse().unwrap();
+            let (key, known) = (
+                SigningKey::from_seed(secret.as_bytes()),
+                [PublicKey::from_bytes(public.as_bytes()).unwrap()],
+            );
+            let mut ours = Envelope::unsigned(&vector.payload_type, payload);
+            ours.sign(&key);
+            assert_eq!(
+                STANDARD.encode(ours.signatures[0].signature),
+                vector.signature,
+                "{name}"
+            );
+            let text = serde_json::json!({
+                "payloadType": vector.payload_type, "payload": vector.payload,
+                "signatures": [{"keyid": "", "sig": vector.signature}],
+            });
+            let mut theirs = Envelope::parse(text.to_string().as_bytes()).unwrap();
+            assert_eq!(theirs.signers(known.iter()), [key.public().id()], "{name}");
+            theirs.payload_type.push(' ');
+            assert_eq!(theirs.signers(known.iter()), [], "{name}");
+        }
+    }
+}
