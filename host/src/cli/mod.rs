@@ -21,8 +21,8 @@ pub(crate) use key::{KeyCommand, NewKeyArgs, ShowKeyArgs};
 pub(crate) use map::MapArgs;
 pub(crate) use nodes::{DrainArgs, ListNodesArgs, NodesCommand, ShowNodeArgs};
 pub(crate) use release::{
-    ApproveArgs, CreateReleaseArgs, ListReleasesArgs, OnFailureArg, OrderArgs, PlanArgs, PublishReleaseArgs,
-    ReleaseCommand, ReleaseStatusArgs, SelectorArgs, SignReleaseArgs,
+    ApproveArgs, ChannelArgs, CreateReleaseArgs, ListReleasesArgs, OnFailureArg, OrderArgs, PlanArgs,
+    PublishReleaseArgs, ReleaseCommand, ReleaseStatusArgs, SelectorArgs, SignReleaseArgs,
 };
 pub(crate) use root::{NewRootArgs, PublishRootArgs, RootCommand, ShowRootArgs, SignRootArgs};
 pub(crate) use serve::{DurabilityArg, HiveArgs, NexusArgs, SporeArgs, UpdateArgs};

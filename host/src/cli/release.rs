@@ -93,7 +93,7 @@ where
 #[command(after_help = "Examples:\n  venom-host release create --add Greeter.venom --sign\n  \
                   venom-host release create --add Greeter.venom --tag canary --from release.json --out next-release.json\n  \
                   venom-host release create --remove OldSkill --floor Greeter=2.0.0 --key release.key\n\n\
-                  Goes on from the nexus's current release, unless --from names one. Bundles must be on the nexus before the\n\
+                  Goes on from the nexus's current release, unless --from names one: with --from or --first no nexus is needed. Bundles must be on the nexus before the\n\
                   release is published: venom-host bundle publish.")]
 pub(crate) struct CreateReleaseArgs {
     /// Bundle to put in; may be repeated
@@ -126,6 +126,9 @@ pub(crate) struct CreateReleaseArgs {
     /// Release to go on from, instead of the nexus's current one
     #[arg(long, value_name = "FILE")]
     pub from: Option<PathBuf>,
+    /// Go on from nothing: the channel has had no release
+    #[arg(long, conflicts_with = "from")]
+    pub first: bool,
     /// Which line of releases.
     #[command(flatten)]
     pub channel: ChannelArgs,

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::SandboxArgs;
+use super::{ChannelArgs, NexusClientArgs, SandboxArgs};
 
 /// `venom-host skill ...`.
 #[derive(Debug, Subcommand)]
@@ -13,7 +13,7 @@ pub(crate) enum SkillCommand {
     /// Start a new skill from a template
     New(NewSkillArgs),
     /// Build, pack and sign the skill in a directory
-    Build(BuildArgs),
+    Build(Box<BuildArgs>),
     /// Show what a skill asks for and what it is granted here
     Inspect(InspectSkillArgs),
     /// List the skills in the skills directory
@@ -58,7 +58,8 @@ pub(crate) enum Language {
 /// `venom-host skill build`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  venom-host skill build\n  venom-host skill build ./greeter --install\n\n\
+    after_help = "Examples:\n  venom-host skill build\n  venom-host skill build ./greeter --install\n  \
+                  venom-host skill build --watch --publish --profile dev\n\n\
                   The bundle is signed with the data directory's publisher key."
 )]
 pub(crate) struct BuildArgs {
@@ -74,7 +75,22 @@ pub(crate) struct BuildArgs {
     /// Cargo profile (Rust) [default: skill where Cargo.toml has it, else release]
     #[arg(long, value_name = "NAME")]
     pub profile: Option<String>,
-    /// Print what was built as JSON
+    /// Build again whenever the sources change, until Ctrl-C
+    #[arg(long)]
+    pub watch: bool,
+    /// Publish each build as a version of development, and wait until it answers calls on the nexus's spores
+    #[arg(long)]
+    pub publish: bool,
+    /// Approve what it asks for beyond the version before
+    #[arg(long, requires = "publish")]
+    pub approve: bool,
+    /// Which line of releases.
+    #[command(flatten)]
+    pub channel: ChannelArgs,
+    /// Which nexus.
+    #[command(flatten)]
+    pub nexus: NexusClientArgs,
+    /// Print what was built as JSON; with --watch one object a line
     #[arg(long)]
     pub json: bool,
 }

@@ -57,6 +57,17 @@ pub(crate) fn pack_and_sign(
         format!("{} cannot be used", manifest.display()),
         "see `venom-host skill new` for one that can",
     )?;
+    let path = out.unwrap_or_else(|| directory.join(format!("{}.venom", skill.name)));
+    pack_as(skill, component, key, path)
+}
+
+/// Packs a component as the skill that is described, and signs it.
+pub(crate) fn pack_as(
+    skill: SkillToml,
+    component: &Path,
+    key: &venom_bundle::SigningKey,
+    path: PathBuf,
+) -> Result<Packed, Failure> {
     let code = std::fs::read(component).or_fail(format!("cannot read the component {}", component.display()))?;
     let unsigned = venom_bundle::pack(&skill, &code, Timestamp::now()).or_fail(format!(
         "{} cannot be packed as {}",
@@ -66,7 +77,6 @@ pub(crate) fn pack_and_sign(
     let warnings = unsigned.warnings().to_vec();
     let signed = unsigned.sign(key);
     let bytes = signed.to_bytes();
-    let path = out.unwrap_or_else(|| directory.join(format!("{}.venom", skill.name)));
     replace_file(&path, &bytes, SHARED_FILE)?;
     Ok(Packed {
         name: skill.name,

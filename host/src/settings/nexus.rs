@@ -35,7 +35,6 @@ pub(crate) struct NexusSettings {
     pub local_fallback: bool,
     pub sandbox: SandboxSettings,
     pub hive: HiveSettings,
-    #[cfg_attr(not(test), expect(dead_code, reason = "read where the nexus's store is opened"))]
     pub releases: ReleaseSettings,
 }
 

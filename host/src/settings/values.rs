@@ -65,6 +65,8 @@ pub(crate) struct Lifetime(i64);
 impl Lifetime {
     /// Roots are changed by hand: long enough to forget, short enough to be changed once in the life of a machine.
     pub(crate) const OF_A_ROOT: Self = Self(10 * Self::YEAR);
+    /// Of a release, where nobody says.
+    pub(crate) const OF_A_RELEASE: Self = Self(90 * Self::DAY);
     const HOUR: i64 = 3_600;
     const DAY: i64 = 24 * Self::HOUR;
     const YEAR: i64 = 365 * Self::DAY;

@@ -27,6 +27,26 @@ const COMMANDS: [&str; 22] = [
     "doctor",
 ];
 
+const UPDATES: [&str; 17] = [
+    "bundle publish",
+    "release",
+    "release create",
+    "release sign",
+    "release publish",
+    "release status",
+    "release list",
+    "release pause",
+    "release resume",
+    "release abort",
+    "release revert",
+    "release approve",
+    "root",
+    "root show",
+    "root new",
+    "root sign",
+    "root publish",
+];
+
 const MORE: [&str; 14] = [
     "nodes list",
     "nodes show",
@@ -48,7 +68,7 @@ const MORE: [&str; 14] = [
 fn every_command_has_help_with_an_example() {
     let home = Home::new();
     let mut all = String::new();
-    for command in COMMANDS.into_iter().chain(MORE) {
+    for command in COMMANDS.into_iter().chain(MORE).chain(UPDATES) {
         let mut args: Vec<&str> = command.split_whitespace().collect();
         args.push("--help");
         let help = home.run(&args).fine();

@@ -29,6 +29,7 @@ fn modes(data: &DataDir) -> Check {
     let private = [
         data.keys(),
         data.publisher_key(),
+        data.online_key(),
         data.tokens(),
         data.operator_token(),
         data.node_token(),

@@ -4,6 +4,7 @@ mod files;
 mod hive;
 mod machine;
 mod network;
+mod updates;
 
 use serde::Serialize;
 
@@ -12,7 +13,7 @@ use crate::data_dir::DataDir;
 use crate::failure::Failure;
 use crate::output;
 use crate::settings::{
-    ClientSettings, NexusSettings, SandboxNames, SandboxSettings, SettingError, Sources, SporeSettings,
+    ClientSettings, NexusSettings, SandboxNames, SandboxSettings, SettingError, Sources, SporeSettings, UpdateSettings,
 };
 
 /// How a check came out.
@@ -116,6 +117,13 @@ async fn all(args: &DoctorArgs, sources: &Sources) -> Vec<Check> {
     if let Ok(sandbox) = SandboxSettings::merge(Default::default(), false, SandboxNames::of_spore(sources), sources) {
         checks.extend(files::check_documents(&sandbox, &data));
         checks.extend(machine::check_sandbox(&sandbox));
+    }
+    if let (Ok(spore), Ok(nexus)) = (
+        UpdateSettings::merge(Default::default(), sources),
+        NexusSettings::merge(Default::default(), sources),
+    ) && data.0.is_dir()
+    {
+        checks.extend(updates::check(&spore, &nexus, &data));
     }
     checks.extend(machine::check());
     let nexus = crate::cli::NexusClientArgs {

@@ -24,6 +24,7 @@ pub(super) async fn run(args: CreateReleaseArgs, client: &NexusClient, data: &Da
     let channel = &args.channel.channel;
     let before = match &args.from {
         Some(path) => Some(Base::of_file(path)?),
+        None if args.first => None,
         None => Base::current(client, &root, channel).await?,
     };
     let mut release = Base::next(before.as_ref(), root.root(), channel, args.expires)?;

@@ -1,6 +1,9 @@
 //! `skill build`: runs the language's own tools, packs what they made, signs it. Built code is never run here.
 
+mod develop;
+mod live;
 mod tool;
+mod watch;
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -14,6 +17,7 @@ use crate::commands::key;
 use crate::data_dir::{DataDir, PRIVATE_DIRECTORY, SHARED_FILE, make_directory, replace_file};
 use crate::failure::{Explain as _, Failure};
 use crate::output;
+use crate::settings::Sources;
 
 /// What `skill build --json` prints.
 #[derive(Serialize)]
@@ -25,8 +29,7 @@ struct Report {
 }
 
 /// Builds, packs and signs.
-pub(crate) fn run(args: BuildArgs, data: &DataDir) -> Result<(), Failure> {
-    let started = Instant::now();
+pub(crate) fn run(args: BuildArgs, sources: &Sources, data: &DataDir) -> Result<(), Failure> {
     let manifest = args.dir.join("skill.toml");
     if !manifest.is_file() {
         return Err(
@@ -34,11 +37,19 @@ pub(crate) fn run(args: BuildArgs, data: &DataDir) -> Result<(), Failure> {
                 .help("name the skill's directory, or start a skill with `venom-host skill new NAME`"),
         );
     }
+    if args.watch || args.publish {
+        return crate::commands::wait(develop::run(args, sources.clone(), data.clone()));
+    }
+    once(args, &manifest, data)
+}
+
+fn once(args: BuildArgs, manifest: &Path, data: &DataDir) -> Result<(), Failure> {
+    let started = Instant::now();
     // Found out before minutes are spent on a build.
     let key = key::load(None, data)?;
-    let skill = SkillToml::load(&manifest).or_fail(format!("{} cannot be used", manifest.display()))?;
+    let skill = SkillToml::load(manifest).or_fail(format!("{} cannot be used", manifest.display()))?;
     let component = build(&args, &skill.name)?;
-    let packed = pack_and_sign(&manifest, &component, &key, args.out, &args.dir)?;
+    let packed = pack_and_sign(manifest, &component, &key, args.out, &args.dir)?;
     let installed = if args.install {
         Some(install(&packed, data)?)
     } else {

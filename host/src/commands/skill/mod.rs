@@ -14,7 +14,7 @@ use crate::settings::Sources;
 pub(crate) fn run(command: SkillCommand, sources: &Sources, data: &DataDir) -> Result<(), Failure> {
     match command {
         SkillCommand::New(args) => new::run(&args),
-        SkillCommand::Build(args) => build::run(args, data),
+        SkillCommand::Build(args) => build::run(*args, sources, data),
         SkillCommand::Inspect(args) => inspect::run(args, sources, data),
         SkillCommand::List(args) => list::run(args, sources),
     }
