@@ -11,6 +11,7 @@ mod brokers;
 mod bundles;
 mod docs;
 mod doctor;
+mod drafts;
 mod help;
 mod hive;
 mod home;
@@ -20,6 +21,7 @@ mod mistakes;
 #[path = "../../crates/broker/tests/support/redis_server.rs"]
 #[expect(dead_code, clippy::expect_used, reason = "these tests use a part of it")]
 mod redis_server;
+mod roots;
 mod serving;
 mod skills;
 mod tasks;
