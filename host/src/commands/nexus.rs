@@ -94,7 +94,7 @@ fn for_nexus(settings: &NexusSettings, data: &DataDir) -> Result<venom_nexus::Ne
         audit_log: Some(settings.audit_log.clone()),
         drain_timeout: settings.drain_timeout,
         hive: settings.hive.tasks.clone(),
-        releases: releases::read(data)?,
+        releases: releases::read(&settings.releases, data)?,
         ..venom_nexus::NexusSettings::default()
     })
 }

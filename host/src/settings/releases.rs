@@ -1,6 +1,5 @@
 //! Settings of releases on a nexus: how much it keeps, how many it serves at one time, how long its word counts.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use bytesize::ByteSize;
@@ -16,12 +15,6 @@ const LEAST_LIFETIME: Duration = Duration::from_secs(30);
 /// Settings of releases.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ReleaseSettings {
-    /// Where bundles are kept.
-    pub directory: PathBuf,
-    /// The root it begins with.
-    pub root: PathBuf,
-    /// What signs rollouts.
-    pub online_key: PathBuf,
     /// Most bytes of bundles it keeps.
     pub quota: ByteSize,
     /// Bundles it sends at one time.
@@ -35,11 +28,7 @@ impl ReleaseSettings {
     pub(crate) fn merge(sources: &Sources) -> Result<Self, SettingError> {
         let file = &sources.file.releases;
         let lifetime = sources.pick(None, env::ROLLOUT_LIFETIME, file.rollout_lifetime)?;
-        let data = crate::data_dir::DataDir(sources.data_dir.clone());
         let settings = Self {
-            directory: data.releases(),
-            root: data.root(),
-            online_key: data.online_key(),
             quota: sources
                 .pick(None, env::RELEASE_QUOTA, file.quota)?
                 .unwrap_or(DEFAULT_QUOTA),

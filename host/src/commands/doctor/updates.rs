@@ -39,7 +39,7 @@ pub(super) fn check(settings: &UpdateSettings, nexus: &NexusSettings, data: &Dat
         }
     }
     checks.push(updates(settings));
-    checks.push(store(nexus));
+    checks.push(store(nexus, data));
     checks.push(audit(&nexus.audit_log));
     checks
 }
@@ -130,9 +130,9 @@ fn updates(settings: &UpdateSettings) -> Check {
 }
 
 /// How much of its quota a nexus has used.
-fn store(nexus: &NexusSettings) -> Check {
+fn store(nexus: &NexusSettings, data: &DataDir) -> Check {
     let name = "releases";
-    let directory = &nexus.releases.directory;
+    let directory = &data.releases();
     if !directory.is_dir() {
         return Check::skip(name, "no nexus has kept any here");
     }

@@ -8,13 +8,17 @@ use venom_nexus::ReleasesSettings;
 
 use crate::data_dir::DataDir;
 use crate::failure::{Explain as _, Failure};
+use crate::settings::ReleaseSettings;
 
 /// Reads what is there. A nexus without a root or an online key starts all the same and says what it cannot do.
-pub(super) fn read(data: &DataDir) -> Result<ReleasesSettings, Failure> {
+pub(super) fn read(settings: &ReleaseSettings, data: &DataDir) -> Result<ReleasesSettings, Failure> {
     Ok(ReleasesSettings {
         directory: Some(data.releases()),
         online_key: online_key(data)?,
         root: root(data)?,
+        max_downloads: settings.max_downloads,
+        quota: settings.quota,
+        rollout_lifetime: settings.rollout_lifetime,
         ..ReleasesSettings::default()
     })
 }
@@ -47,15 +51,29 @@ fn root(data: &DataDir) -> Result<Option<TrustedRoot>, Failure> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+
+    fn settings() -> ReleaseSettings {
+        ReleaseSettings {
+            quota: bytesize::ByteSize(7),
+            max_downloads: 3,
+            rollout_lifetime: Duration::from_secs(60),
+        }
+    }
 
     #[test]
     fn a_directory_without_key_and_root_is_told_as_it_is() {
         let directory = tempfile::tempdir().unwrap();
         let data = DataDir(directory.path().to_owned());
-        let told = read(&data).unwrap();
+        let told = read(&settings(), &data).unwrap();
         assert!(told.online_key.is_none() && told.root.is_none());
         assert_eq!(told.directory.unwrap(), directory.path().join("releases"));
+        assert_eq!(
+            (told.max_downloads, told.quota.0, told.rollout_lifetime),
+            (3, 7, Duration::from_secs(60))
+        );
     }
 
     #[test]
@@ -65,9 +83,9 @@ mod tests {
         std::fs::create_dir(data.keys()).unwrap();
         let key = SigningKey::from_seed(&[3; 32]);
         key.save_new(&data.online_key()).unwrap();
-        let told = read(&data).unwrap();
+        let told = read(&settings(), &data).unwrap();
         assert_eq!(told.online_key.unwrap().public(), key.public());
         std::fs::write(data.root(), "{}").unwrap();
-        assert!(read(&data).is_err());
+        assert!(read(&settings(), &data).is_err());
     }
 }
