@@ -81,7 +81,7 @@ fn full_release() -> Release {
     canary.fallback = Some(fallback);
     let grants = "http=[{host='api.example.com'}]\ncache={quota='1 MiB'}\nfs=[{host='/srv/echo',guest='/work'}]";
     canary.grants = Some(toml::from_str(grants).unwrap());
-    release.put(canary);
+    release.entries.insert(0, canary);
     release
 }
 

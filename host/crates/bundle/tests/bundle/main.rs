@@ -11,7 +11,6 @@
 mod asks_more;
 mod docs;
 mod documents;
-mod drafts;
 mod golden;
 mod golden_documents;
 mod growing;
