@@ -23,7 +23,23 @@ impl HostProcess {
     /// # Errors
     /// When it cannot be built or started.
     pub fn start<A: AsRef<OsStr>>(data: &Path, arguments: &[A]) -> Result<Self> {
-        let mut command = Command::new(host_binary()?);
+        Self::start_through(data, &[], arguments)
+    }
+
+    /// The same through another program, which is given the command line behind its own words and must become it.
+    ///
+    /// # Errors
+    /// When it cannot be built or started.
+    pub fn start_through<A: AsRef<OsStr>>(data: &Path, through: &[&str], arguments: &[A]) -> Result<Self> {
+        let binary = host_binary()?;
+        let mut command = match through.split_first() {
+            None => Command::new(binary),
+            Some((program, words)) => {
+                let mut command = Command::new(program);
+                command.args(words).arg(binary);
+                command
+            }
+        };
         command
             .args(arguments)
             .env_clear()
@@ -71,6 +87,14 @@ impl HostProcess {
         Ok(rest.trim().to_owned())
     }
 
+    /// Its process id.
+    ///
+    /// # Errors
+    /// When it is gone already.
+    pub fn id(&self) -> Result<u32> {
+        self.child.id().context("it is gone already")
+    }
+
     /// SIGKILL: no drain, no goodbye.
     ///
     /// # Errors
@@ -86,7 +110,7 @@ impl HostProcess {
     /// # Errors
     /// When it is gone already.
     pub fn signal(&self, signal: Signal) -> Result<()> {
-        let id = self.child.id().context("it is gone already")?;
+        let id = self.id()?;
         let id = Pid::from_raw(i32::try_from(id)?).context("no process id")?;
         Ok(kill_process(id, signal)?)
     }

@@ -47,12 +47,8 @@ async fn case_24_a_version_that_traps_while_it_is_watched_rolls_back_by_itself()
     let hive = TestHive::with_releases(&swarm).await?;
     let client = hive.client()?;
     let two = swarm.versioned("2.0.0", "trap-call", "")?;
-    let node = after(&swarm, &hive, |updates| updates.soak = Duration::from_secs(60), &two).await;
-    // version 1 is watched for a minute too
-    let node = match node {
-        Ok(node) => node,
-        Err(error) => return Err(error),
-    };
+    // version 1 is watched as long
+    let node = after(&swarm, &hive, |updates| updates.soak = Duration::from_secs(3), &two).await?;
     until(&client, node.id, "soaking", "2.0.0").await?;
     let crashed = client.call(node.id, "VersionedSkill.variant", json!({})).await?;
     assert_eq!(crashed.code(), "trapped");

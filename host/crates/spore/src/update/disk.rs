@@ -15,6 +15,8 @@ use venom_bundle::Digest;
 #[derive(Debug, Clone)]
 pub(super) struct Disk {
     directory: PathBuf,
+    #[cfg(test)]
+    pub(super) faults: super::faults::Faults,
 }
 
 impl Disk {
@@ -35,6 +37,8 @@ impl Disk {
         }
         Ok(Self {
             directory: directory.to_owned(),
+            #[cfg(test)]
+            faults: Default::default(),
         })
     }
 
@@ -51,20 +55,48 @@ impl Disk {
     pub(super) fn write(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
         let path = self.directory.join(name);
         let draft = path.with_extension("tmp");
-        let written = fs::File::options()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&draft)
-            .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
-            .and_then(|()| fs::rename(&draft, &path));
-        if written.is_err() {
+        let written = self.draft(&draft, bytes).and_then(|()| {
+            self.step()?;
+            fs::rename(&draft, &path)
+        });
+        if written.is_err() && self.step().is_ok() {
             // best effort: the next start clears it away
             drop(fs::remove_file(&draft));
         }
         written?;
+        self.step()?;
         File::open(&self.directory)?.sync_all()
+    }
+
+    fn draft(&self, draft: &Path, bytes: &[u8]) -> io::Result<()> {
+        self.step()?;
+        let mut options = File::options();
+        let mut file = options
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(draft)?;
+        let (first, second) = bytes.split_at(bytes.len() / 2);
+        self.step()?;
+        file.write_all(first)?;
+        self.step()?;
+        file.write_all(second)?;
+        self.step()?;
+        file.sync_all()
+    }
+
+    /// A point between two changes, at which tests let the power fail or the disk be full.
+    #[cfg(test)]
+    fn step(&self) -> io::Result<()> {
+        self.faults.step()
+    }
+
+    /// Only tests do anything here.
+    #[cfg(not(test))]
+    #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "as in tests")]
+    fn step(&self) -> io::Result<()> {
+        Ok(())
     }
 
     /// Where a bundle is, or would be.
@@ -79,7 +111,9 @@ impl Disk {
 
     /// Makes a partial file, whole and synced, a bundle.
     pub(super) fn keep(&self, file: &Digest) -> io::Result<()> {
+        self.step()?;
         fs::rename(self.partial(file), self.bundle(file))?;
+        self.step()?;
         File::open(self.directory.join("bundles"))?.sync_all()
     }
 
@@ -96,6 +130,7 @@ impl Disk {
         others.sort();
         let spare = others.len().saturating_sub(keep);
         for (_, path) in others.into_iter().take(spare) {
+            self.step()?;
             fs::remove_file(path)?;
         }
         for entry in fs::read_dir(self.directory.join("partial"))? {

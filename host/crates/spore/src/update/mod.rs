@@ -5,6 +5,8 @@
 //! or back to the version before. Whatever fails, what runs goes on running.
 
 mod disk;
+#[cfg(test)]
+mod faults;
 mod fetch;
 mod gate;
 mod keeper;

@@ -484,7 +484,7 @@ mod tests {
             bundle(1).sha256,
             *SigningKey::from_seed(&[9; 32]).public().id().digest(),
         ] {
-            let mut spore = Spore::wanting(vec![entry(1)]);
+            let mut spore = Spore::wanting(vec![entry(2)]);
             spore.release.revoked = vec![revoked];
             let mut kept = spore.kept(1);
             kept.signers = vec![SigningKey::from_seed(&[9; 32]).public().id()];
@@ -498,7 +498,8 @@ mod tests {
             assert_eq!(spore.plan(), [evicted]);
         }
         let mut spore = Spore::wanting(vec![entry(1)]);
-        spore.release.revoked = vec![bundle(1).sha256];
+        let list = format!("revoked = [\"{}\"]", bundle(1).sha256);
+        spore.local_trust = Trust::parse(&list).unwrap();
         assert!(spore.waits().0.contains("revoked"));
     }
 
