@@ -80,7 +80,7 @@ pub enum StateError {
     /// It is older than what is there.
     #[error("{what} {found} is older than {current}, which is here already: somebody replays it, or sent it late")]
     Older {
-        /// `root`, `release`, `rollout`.
+        /// `root`, `epoch`, `release`, `rollout`.
         what: &'static str,
         /// Its number.
         found: String,
@@ -180,6 +180,39 @@ impl TrustState {
             }
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Takes the root that the operator has put there, at the start: whoever can write that file is believed, and needs no
+    /// signature of the root before. One of another swarm begins everything anew; a newer one of this swarm comes into
+    /// force, and releases still only grow; an older one changes nothing, the state has come further since.
+    ///
+    /// # Errors
+    /// [`StateError`] where it contradicts the root in force: the same version with other content, or an epoch that has
+    /// ended. Nothing has changed; an operator must say which of the two is right.
+    pub fn repin(&mut self, pinned: TrustedRoot) -> Result<Taken, StateError> {
+        let (now, new) = (self.root.root(), pinned.root());
+        if now.swarm_id != new.swarm_id {
+            *self = Self::new(pinned, self.channel.clone());
+            return Ok(Taken::New);
+        }
+        if new.version < now.version {
+            return Ok(Taken::Same);
+        }
+        let number = |version: &u64| version.to_string();
+        let (found, here) = ((new.version, pinned.digest()), (now.version, self.root.digest()));
+        if against("root", found, here, number)? == Taken::Same {
+            return Ok(Taken::Same);
+        }
+        if new.epoch < now.epoch {
+            return Err(StateError::Older {
+                what: "epoch",
+                found: new.epoch.to_string(),
+                current: now.epoch.to_string(),
+            });
+        }
+        let before = std::mem::replace(&mut self.root, pinned);
+        self.hold_against_the_root(before);
+        Ok(Taken::New)
     }
 
     /// Works out anew whether the root in force believes what was believed under the one before.

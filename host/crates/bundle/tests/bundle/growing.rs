@@ -458,6 +458,44 @@ fn a_release_that_a_later_root_still_believes_stays_good() {
 }
 
 #[test]
+fn the_operators_root_file_begins_anew_goes_on_or_changes_nothing() {
+    let pin = |root: &venom_bundle::Root| TrustedRoot::pin(&sign(root.unsigned(), &ROOTS)).unwrap();
+    let state = running(5);
+    let second = next_root(&pinned(), |_| ());
+    let after = |root: &venom_bundle::Root| {
+        let mut state = state.clone();
+        state.repin(pin(root)).map(|taken| (taken, restarted(&state)))
+    };
+    assert_eq!(after(&root()).unwrap(), (Taken::Same, state.clone()));
+    let (taken, further) = after(&second).unwrap();
+    assert_eq!((taken, further.root().root().version), (Taken::New, 2));
+    assert!(further.to_install(spore(), day(1)).is_ok());
+    assert_eq!(further.clone().repin(pinned()).unwrap(), Taken::Same);
+    // versions may be left out, numbers of releases do not fall
+    let mut leap = second.clone();
+    (leap.version, leap.epoch) = (9, 4);
+    let (_, mut leapt) = after(&leap).unwrap();
+    assert!(leapt.stale(day(1)).is_some() && leapt.take_release(&signed_release(6)).is_err());
+    leap.epoch = 3;
+    leap.version = 10;
+    let unchanged = leapt.clone();
+    assert!(matches!(
+        leapt.repin(pin(&leap)),
+        Err(StateError::Older { what: "epoch", .. })
+    ));
+    assert_eq!(leapt, unchanged);
+    let mut other = root();
+    other.expires = day(99);
+    alarm(after(&other).map(|(taken, _)| taken), "root");
+    other.swarm_id = "other-swarm".parse().unwrap();
+    let (taken, anew) = after(&other).unwrap();
+    assert_eq!(
+        (taken, anew.current(), anew.channel()),
+        (Taken::New, None, state.channel())
+    );
+}
+
+#[test]
 fn kept_bytes_that_do_not_fit_together_are_refused() {
     let mut state = running(5);
     let first = state.root().to_text();

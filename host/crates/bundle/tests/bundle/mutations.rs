@@ -9,7 +9,7 @@ use crate::support::{archive, component, envelope_of, good, host, trust};
 
 /// One change to a byte string.
 #[derive(Debug, Clone)]
-enum Change {
+pub(crate) enum Change {
     Set(usize, u8),
     Cut(usize),
     Remove(usize, usize),
@@ -17,7 +17,7 @@ enum Change {
     Repeat(usize, usize),
 }
 
-fn change() -> impl Strategy<Value = Change> {
+pub(crate) fn change() -> impl Strategy<Value = Change> {
     let place = 0..1_000_000_usize;
     // Bytes that mean something to JSON, base64 and tar come up more often than chance would have it.
     let meaningful = prop::sample::select(br#"{}[]",:\u0 =/+e-9"#.to_vec());
@@ -31,7 +31,7 @@ fn change() -> impl Strategy<Value = Change> {
     ]
 }
 
-fn apply(bytes: &mut Vec<u8>, change: Change) {
+pub(crate) fn apply(bytes: &mut Vec<u8>, change: Change) {
     let place = |at: usize| at % (bytes.len() + 1);
     match change {
         Change::Set(at, byte) if !bytes.is_empty() => {
@@ -49,7 +49,7 @@ fn apply(bytes: &mut Vec<u8>, change: Change) {
     }
 }
 
-fn runner(seed: u64) -> TestRunner {
+pub(crate) fn runner(seed: u64) -> TestRunner {
     TestRunner::new(Config {
         cases: 3_000,
         rng_seed: RngSeed::Fixed(seed),

@@ -7,8 +7,11 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use proptest::sample::subsequence;
 use proptest::test_runner::{Config, RngSeed, TestRunner};
-use venom_bundle::{Channel, Digest, Release, RolloutOrder, Root, Taken, TrustState, TrustedRoot, bucket};
+use venom_bundle::{
+    Channel, Digest, DocumentKind, Release, RolloutOrder, Root, Taken, TrustState, TrustedRoot, bucket,
+};
 
+use crate::mutations::{apply, change, runner};
 use crate::swarm::*;
 
 /// Which of three keys signed. The seeds of roots, releases and rollouts are apart, so that roles do not mix.
@@ -336,7 +339,7 @@ fn run(steps: Vec<Step>, seen: &RefCell<BTreeMap<&'static str, u32>>) -> Result<
 fn states_only_grow_and_only_by_what_is_signed() {
     let seen = RefCell::new(BTreeMap::new());
     let mut runner = TestRunner::new(Config {
-        cases: 250,
+        cases: 150,
         rng_seed: RngSeed::Fixed(6),
         failure_persistence: None,
         ..Config::default()
@@ -350,6 +353,48 @@ fn states_only_grow_and_only_by_what_is_signed() {
         let seen = seen.borrow().get(what).copied().unwrap_or_default();
         assert!(seen >= 30, "the test tests too little: {what} {seen} times");
     }
+}
+
+/// Documents changed at random, outside and inside their signatures: nothing panics, and what is taken is what was signed.
+#[test]
+fn documents_changed_at_random_are_refused_or_the_same() {
+    let first = state();
+    let good = [signed_root(&next_root(&pinned(), |_| ())), signed_release(5)];
+    let digest = |bytes: &[u8]| Digest::of(&payload_of(bytes));
+    let taken = RefCell::new([0_u32; 2]);
+    let changes = prop::collection::vec(change(), 1..4);
+    let result = runner(7).run(&(changes, 0..2_usize, any::<bool>()), |(changes, which, inside)| {
+        let mut bytes = good[which].clone();
+        if inside {
+            let mut payload = payload_of(&bytes);
+            changes.into_iter().for_each(|change| apply(&mut payload, change));
+            let (kind, seeds) = [(DocumentKind::Root, &ROOTS[..]), (DocumentKind::Release, &[RELEASE])][which];
+            bytes = raw(kind, &payload, seeds);
+        } else {
+            changes.into_iter().for_each(|change| apply(&mut bytes, change));
+        }
+        let mut state = first.clone();
+        let result = [TrustState::take_root, TrustState::take_release][which](&mut state, &bytes);
+        if result.is_err() {
+            prop_assert_eq!(&state, &first);
+            return Ok(());
+        }
+        taken.borrow_mut()[usize::from(inside)] += 1;
+        prop_assert_eq!(&restarted(&state), &state);
+        if !inside {
+            let new = [
+                Some(state.root().digest()),
+                state.current().map(|it| it.release.digest()),
+            ];
+            prop_assert_eq!(new[which], Some(digest(&good[which])));
+        }
+        Ok(())
+    });
+    result.unwrap();
+    assert!(
+        taken.borrow().iter().all(|&count| count > 5),
+        "the test tests too little: {taken:?}"
+    );
 }
 
 /// A wave means the share of spores that it says, and other spores for every release.
