@@ -391,9 +391,10 @@ fn documents_changed_at_random_are_refused_or_the_same() {
         Ok(())
     });
     result.unwrap();
+    let [outside, inside] = taken.into_inner();
     assert!(
-        taken.borrow().iter().all(|&count| count > 5),
-        "the test tests too little: {taken:?}"
+        outside > 0 && inside > 5,
+        "the test tests too little: {outside} {inside}"
     );
 }
 
@@ -417,7 +418,8 @@ fn waves_have_their_share_of_the_spores() {
             .filter(|it| bucket(release, **it) < 1_000)
             .collect::<Vec<_>>()
     };
-    let both = first(&one).iter().filter(|it| first(&two).contains(it)).count();
+    let (one_first, two_first) = (first(&one), first(&two));
+    let both = one_first.iter().filter(|it| two_first.contains(it)).count();
     assert!(both < 100, "the same spores go first in both: {both}");
     assert_eq!(bucket(&one, spore()), bucket(&one, spore()));
 }
