@@ -118,7 +118,8 @@ impl HostArtefact {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TrustedHostArtefact {
     artefact: HostArtefact,
-    root_expires: Timestamp,
+    /// When the root that believed it was made and when it ends.
+    root: (Timestamp, Timestamp),
     signed: SignedDocument,
 }
 
@@ -134,7 +135,7 @@ impl TrustedHostArtefact {
         artefact.check()?;
         Ok(Self {
             artefact,
-            root_expires: root.expires,
+            root: (root.created, root.expires),
             signed,
         })
     }
@@ -178,12 +179,13 @@ impl TrustedHostArtefact {
         Ok(())
     }
 
-    /// Whether it must not be installed any more: it, or the root it was believed under, expired. A program that runs
-    /// goes on.
+    /// Whether it must not be installed any more: it, or the root it was believed under, expired. The clock counts, but not
+    /// from before that root was made. A program that runs goes on.
     #[must_use]
     pub fn is_expired(&self, now: Timestamp) -> bool {
-        let now = now.max(self.artefact.created);
-        now >= self.root_expires || self.artefact.expires.is_some_and(|expires| now >= expires)
+        let (made, ends) = self.root;
+        let now = now.max(made);
+        now >= ends || self.artefact.expires.is_some_and(|expires| now >= expires)
     }
 
     /// Whether it is newer than a program of version `running`. Somebody who replays old artefacts offers programs with

@@ -372,6 +372,10 @@ fn values_that_make_no_sense_are_named() {
     assert_eq!(refusal(Rollout, |it| it["expires"] = day(31)), "none");
     assert_eq!(refusal(Release, |it| it["expires"] = day(30 * 366)), "none");
     let text = refusal(Release, |it| {
+        (it["seq"], it["prev_sha256"]) = (json!(1), json!("0".repeat(64)));
+    });
+    assert!(text.contains("nothing comes before"), "{text}");
+    let text = refusal(Release, |it| {
         (it["created"], it["expires"]) = (day(3_650), day(3_651));
     });
     assert!(text.contains("after the end of root 1"), "{text}");
@@ -539,6 +543,8 @@ fn a_release_names_no_spores_twice_for_one_skill() {
         (json!({"tags": ["a"]}), json!({})),
         (json!({"percent": 99}), json!({})),
         (json!({"tags": ["a"]}), json!({"tags": ["b"]})),
+        (json!({"ids": [id]}), json!({})),
+        (json!({"ids": [id]}), json!({"ids": [venom_protocol::NodeId::random()]})),
     ] {
         assert_eq!(twice(first, second), "none");
     }

@@ -273,6 +273,7 @@ fn case_11_a_clock_ten_years_off_installs_nothing_that_a_right_one_would_not() {
     (replayed.issued, replayed.expires) = (day(90), day(100));
     state.take_rollout(&sign(replayed.unsigned(), &[ONLINE])).unwrap();
     for now in [years(-10), day(0), day(99), day(100)] {
+        assert_eq!(state.order(now), None);
         assert_eq!(
             state.to_install(spore(), now).unwrap_err(),
             NotYet::RolloutExpired { expires: day(100) }
@@ -515,6 +516,9 @@ fn kept_bytes_that_do_not_fit_together_are_refused() {
     stranger.swarm_id = "other-swarm".parse().unwrap();
     let stranger = String::from_utf8(signed_root(&stranger)).unwrap();
     let own = kept["root"].clone();
+    let mut later = root();
+    later.version = 3;
+    let later = String::from_utf8(signed_root(&later)).unwrap();
     for (key, value) in [
         ("format", json!(2)),
         ("root", json!("{}")),
@@ -525,6 +529,7 @@ fn kept_bytes_that_do_not_fit_together_are_refused() {
         ("believed_under", json!(null)),
         ("believed_under", own),
         ("believed_under", json!(stranger)),
+        ("believed_under", json!(later)),
         ("channel", json!("canary")),
         ("more", json!(1)),
     ] {
