@@ -25,7 +25,7 @@ pub(super) async fn run(args: CreateReleaseArgs, client: &NexusClient, data: &Da
     let before = match &args.from {
         Some(path) => Some(Base::of_file(path)?),
         None if args.first => None,
-        None => Base::current(client, &root, channel).await?,
+        None => Base::current(client, &root, channel, data).await?,
     };
     let mut release = Base::next(before.as_ref(), root.root(), channel, args.expires)?;
     let files = edit(&mut release, &args, root.root())?;

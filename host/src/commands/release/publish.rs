@@ -39,6 +39,8 @@ pub(crate) struct Made {
 struct Ready {
     signed: SignedDocument,
     changes: Vec<SkillChange>,
+    /// Digests of the bundles and their files that are here.
+    local: Vec<String>,
 }
 
 /// Publishes a file, or a release made of bundles.
@@ -48,6 +50,7 @@ pub(super) async fn run(args: PublishReleaseArgs, client: &NexusClient, data: &D
         Some(path) => Ready {
             signed: of_file(path, args.dry_run, data)?,
             changes: Vec::new(),
+            local: Vec::new(),
         },
         None => make(&wish(&args), client, data).await?,
     };
@@ -89,7 +92,7 @@ pub(crate) async fn publish_bundles(
 async fn make(wish: &Made, client: &NexusClient, data: &DataDir) -> Result<Ready, Failure> {
     let keys = key::load_all(&wish.keys, data)?;
     let root = root::load(None, data)?;
-    let before = Base::current(client, &root, &wish.channel).await?;
+    let before = Base::current(client, &root, &wish.channel, data).await?;
     let mut release = Base::next(before.as_ref(), root.root(), &wish.channel, wish.expires)?;
     let files = BundleFile::read_all(&wish.bundles, &root.root().trust(&release.revoked))?;
     for file in &files {
@@ -100,7 +103,14 @@ async fn make(wish: &Made, client: &NexusClient, data: &DataDir) -> Result<Ready
     let mut signed = release.unsigned();
     sign_with(&mut signed, &keys, root.root())?;
     complete(&signed, &root)?;
-    Ok(Ready { signed, changes })
+    let digests = files
+        .iter()
+        .flat_map(|file| [file.reference.sha256, file.reference.file_sha256]);
+    Ok(Ready {
+        signed,
+        changes,
+        local: digests.map(|digest| digest.to_string()).collect(),
+    })
 }
 
 /// A release as it lies in a file. What it lacks is told before the nexus is asked; a dry run takes it all the same.
@@ -161,8 +171,12 @@ async fn dry_run(ready: Ready, plan: Option<RolloutPlan>, client: &NexusClient, 
         .post("/api/v1/releases?dry_run=true", &body, Duration::ZERO)
         .await?;
     if !ready.changes.is_empty() {
-        // Bundles that are not uploaded yet are known here only.
+        // Bundles that are not uploaded yet are known here only, and nothing is wrong with that.
         answer.changes = ready.changes;
+        let is_local = |problem: &String| ready.local.iter().any(|digest| problem.contains(digest));
+        answer
+            .problems
+            .retain(|problem| !(problem.contains("is not here") && is_local(problem)));
     }
     if json {
         return output::say_json(&answer);
@@ -191,10 +205,9 @@ pub(super) async fn approve(args: ApproveArgs, client: &NexusClient, data: &Data
     let keys = key::load_all(&args.keys, data)?;
     let root = root::load(None, data)?;
     let channel = &args.channel.channel;
-    let before = Base::current(client, &root, channel).await?.ok_or_else(|| {
-        Failure::new(format!("channel {channel} has no release"))
-            .help("publish one with `venom-host release publish --bundle FILE`")
-    })?;
+    let before = Base::current(client, &root, channel, data)
+        .await?
+        .ok_or_else(|| status::no_release(channel.as_str()))?;
     let mut release = Base::next(Some(&before), root.root(), channel, args.expires)?;
     create::approve(&mut release, &args.skills)?;
     if !args.json {

@@ -59,6 +59,9 @@ pub(super) fn state_word(state: RolloutState) -> &'static str {
 }
 
 fn counts(counts: &RolloutCounts) -> String {
+    if counts.targeted == 0 {
+        return "no spore takes it yet".to_owned();
+    }
     let mut text = format!("{} of {} committed", counts.committed, counts.targeted);
     let others = [
         (counts.soaking, "soaking"),

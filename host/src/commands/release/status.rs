@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::IsTerminal as _;
 use std::time::Duration;
 
+use reqwest::StatusCode;
 use tokio::time::Instant;
 use venom_protocol::{RolloutState, RolloutView};
 
@@ -27,7 +28,9 @@ pub(super) async fn run(args: &ReleaseStatusArgs, client: &NexusClient) -> Resul
     if args.follow {
         return follow(client, channel, None, args.json).await;
     }
-    let view = fetch(client, channel).await?;
+    let view = fetch(client, channel)
+        .await
+        .map_err(|trouble| explain(trouble, channel))?;
     if args.json {
         return output::say_json(&view);
     }
@@ -48,6 +51,20 @@ pub(crate) async fn fetch(client: &NexusClient, channel: &str) -> Result<Rollout
         .await
 }
 
+/// A channel without a release.
+pub(super) fn no_release(channel: &str) -> Failure {
+    Failure::new(format!("channel {channel} has no release"))
+        .help("publish one with `venom-host release publish --bundle FILE`, or name another channel with --channel")
+}
+
+fn explain(trouble: Trouble, channel: &str) -> Failure {
+    if trouble.status == Some(StatusCode::NOT_FOUND) {
+        no_release(channel)
+    } else {
+        trouble.failure
+    }
+}
+
 /// Shows every change until the rollout of `release` (absent: of what is current now) ends. Fails where it did not end
 /// well.
 pub(crate) async fn follow(
@@ -59,7 +76,8 @@ pub(crate) async fn follow(
     let mut screen = Screen::new(json);
     let mut release = release;
     loop {
-        let view = patiently(Instant::now() + PATIENCE, || fetch(client, channel)).await?;
+        let view = patiently(Instant::now() + PATIENCE, || fetch(client, channel)).await;
+        let view = view.map_err(|trouble| explain(trouble, channel))?;
         let followed = release.get_or_insert_with(|| view.release_sha256.clone());
         if *followed != view.release_sha256 {
             return Err(

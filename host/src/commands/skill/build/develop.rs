@@ -26,6 +26,8 @@ use crate::settings::{ClientSettings, Lifetime, Sources};
 const EVERY: Duration = Duration::from_millis(50);
 /// Longest wait for the spores: they fetch and compile in a second or two.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a spore that is online gets to say that it takes releases.
+const GRACE: Duration = Duration::from_secs(3);
 /// Mode of directories with builds.
 const DIRECTORY: u32 = 0o755;
 
@@ -140,6 +142,7 @@ impl Loop {
     }
 
     async fn wait(&self, packed: &Packed, release: &str, client: &NexusClient) -> Result<usize, Failure> {
+        let began = Instant::now();
         let until = tokio::time::Instant::now() + PATIENCE;
         let channel = self.args.channel.channel.as_str();
         let not_live = || Failure::new(format!("{} {} is published, but not live", packed.name, packed.version));
@@ -151,6 +154,8 @@ impl Loop {
             match standing(&view, &packed.name, &packed.digest) {
                 Standing::Live(spores) => return Ok(spores),
                 Standing::Stuck(why) => return Err(not_live().because(why.join("\n"))),
+                // One that has just come says in a moment whether it takes releases.
+                Standing::Nowhere(why) if !why.is_empty() && began.elapsed() < GRACE => tokio::time::sleep(EVERY).await,
                 Standing::Nowhere(why) => {
                     let yellow = output::YELLOW;
                     output::note(format!(

@@ -41,15 +41,14 @@ pub(super) fn standing(view: &RolloutView, skill: &str, digest: &str) -> Standin
 }
 
 fn takes_releases(spore: &SporeProgress) -> bool {
-    // One that has said nothing yet may.
-    spore.wave.is_some() && spore.report.as_ref().is_none_or(|report| report.root_version > 0)
+    spore.wave.is_some()
 }
 
 fn why_not(spore: &SporeProgress) -> String {
-    let why = if spore.wave.is_none() {
-        "the release is not for it"
-    } else {
-        "it has no root.json"
+    let why = match &spore.report {
+        None => "it has not said that it takes releases".to_owned(),
+        Some(report) if report.root_version == 0 => "it has no root.json".to_owned(),
+        Some(report) => format!("it follows channel {}, or is not meant", report.channel),
     };
     format!("{}: {why}", spore.node_name)
 }
@@ -183,7 +182,10 @@ mod tests {
             "{why:?}"
         );
         assert_eq!(why[1], "b: 2 traps");
-        let mut unfit = spore("c", None);
+        let mut unfit = SporeProgress {
+            wave: None,
+            ..spore("c", None)
+        };
         if let Some(report) = &mut unfit.report {
             report.root_version = 0;
         }
@@ -193,7 +195,10 @@ mod tests {
         };
         assert_eq!(
             of(vec![unfit, other]),
-            Standing::Nowhere(words(&["c: it has no root.json", "d: the release is not for it"]))
+            Standing::Nowhere(words(&[
+                "c: it has no root.json",
+                "d: it follows channel stable, or is not meant"
+            ]))
         );
     }
 }
