@@ -36,6 +36,10 @@ fn main() -> ExitCode {
 fn start(cli: Cli) -> Result<(), failure::Failure> {
     // An error means somebody installed one before, which nobody can here.
     let _ = rustls::crypto::ring::default_provider().install_default();
+    if let Command::CompileWorker(args) = &cli.command {
+        // its parent says all it needs; it has no settings, no log and no environment
+        return commands::compile_worker(args);
+    }
     let sources = Sources::find(&cli.global, Environment::of_process());
     if let (Command::Doctor(args), Err(error)) = (&cli.command, &sources) {
         return commands::doctor_without_settings(args, error);

@@ -126,6 +126,9 @@ pub(crate) enum Command {
     Doctor(DoctorArgs),
     /// Print shell completions
     Completions(CompletionsArgs),
+    /// Compile a component for the process that started this one
+    #[command(hide = true)]
+    CompileWorker(CompileWorkerArgs),
 }
 
 /// `venom-host init`.
@@ -150,6 +153,15 @@ pub(crate) struct DoctorArgs {
     /// Print the checks as JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// What the sandbox starts to compile a component, outside of itself.
+#[derive(Debug, Args)]
+pub(crate) struct CompileWorkerArgs {
+    /// Largest memory of a skill, in bytes
+    pub max_memory: u64,
+    /// Bytes of the component that follows on standard input
+    pub length: u64,
 }
 
 /// `venom-host completions`.

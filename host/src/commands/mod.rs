@@ -19,7 +19,9 @@ mod task;
 
 use std::future::Future;
 
-use crate::cli::{Command, DoctorArgs};
+use bytesize::ByteSize;
+
+use crate::cli::{Command, CompileWorkerArgs, DoctorArgs};
 use crate::data_dir::DataDir;
 use crate::failure::{Explain as _, Failure};
 use crate::settings::{ClientSettings, NexusSettings, SettingError, Sources, SporeSettings};
@@ -55,12 +57,18 @@ pub(crate) fn run(command: Command, sources: Sources) -> Result<(), Failure> {
             completions::run(&args);
             Ok(())
         }
+        Command::CompileWorker(args) => compile_worker(&args),
     }
 }
 
 /// `doctor` where the settings cannot even be read.
 pub(crate) fn doctor_without_settings(args: &DoctorArgs, error: &SettingError) -> Result<(), Failure> {
     doctor::run_without_settings(args, error)
+}
+
+/// Compiles one component for the sandbox of another process.
+pub(crate) fn compile_worker(args: &CompileWorkerArgs) -> Result<(), Failure> {
+    venom_runtime::compile_worker(ByteSize::b(args.max_memory), args.length).or_fail("the component does not compile")
 }
 
 /// Runs on one thread: enough to wait for an answer.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use venom_bundle::capability::Policy;
 use venom_bundle::{PublicKey, Trust};
-use venom_runtime::{Backends, Runtime, RuntimeSettings, SkillSet};
+use venom_runtime::{Backends, CompilerProcess, Runtime, RuntimeSettings, SkillSet};
 
 pub(crate) use bundles::{bundles_in, find_bundle, host_version, near, verify};
 use development::development_policy;
@@ -107,6 +107,19 @@ pub(crate) fn start_runtime(
     )
 }
 
+/// This very program, even when its file was replaced by another version meanwhile.
+fn compiler_process() -> Option<CompilerProcess> {
+    let program = if cfg!(target_os = "linux") {
+        Some(PathBuf::from("/proc/self/exe"))
+    } else {
+        std::env::current_exe().ok()
+    };
+    program.map(|program| CompilerProcess {
+        program,
+        arguments: vec!["compile-worker".into()],
+    })
+}
+
 fn runtime_settings(
     settings: &SandboxSettings,
     slots: u32,
@@ -118,6 +131,7 @@ fn runtime_settings(
         max_memory: settings.max_memory,
         dirty_page_scan: settings.dirty_page_scan,
         compiled_cache,
+        compiler: compiler_process(),
         denied_addresses: denied,
         ..RuntimeSettings::default()
     }
@@ -178,6 +192,11 @@ mod tests {
             max_memory: bytesize::ByteSize::mib(7),
             dirty_page_scan: venom_runtime::DirtyPageScan::Auto,
             compiled_cache: Some("/c".into()),
+            compiler: Some(CompilerProcess {
+                program: "/proc/self/exe".into(),
+                arguments: vec!["compile-worker".into()],
+            }),
+            compile_within: RuntimeSettings::default().compile_within,
             epoch_tick: RuntimeSettings::default().epoch_tick,
             denied_addresses: denied,
         };

@@ -9,6 +9,7 @@
 
 mod brokers;
 mod bundles;
+mod compiling;
 mod docs;
 mod doctor;
 mod drafts;

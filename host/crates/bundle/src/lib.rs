@@ -18,6 +18,7 @@ mod name;
 mod skill_toml;
 
 mod archive;
+mod complexity;
 mod imports;
 mod pack;
 mod shape;

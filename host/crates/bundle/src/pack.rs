@@ -3,6 +3,7 @@
 
 use venom_protocol::Timestamp;
 
+use crate::complexity::check_complexity;
 use crate::envelope::Envelope;
 use crate::manifest::WORLD;
 use crate::shape::ComponentShape;
@@ -60,6 +61,7 @@ pub fn pack(skill: &SkillToml, component: &[u8], created: Timestamp) -> Result<U
     }
     let shape = inspect_component(component)?;
     shape.check_skill()?;
+    check_complexity(component)?;
     wasmparser::Validator::new()
         .validate_all(component)
         .map_err(|error| PackError::Invalid(error.to_string()))?;

@@ -42,6 +42,18 @@ pub enum ShapeError {
     /// An absurd number of names.
     #[error("the component has more than {MAX_NAMES} imports and exports")]
     TooManyNames,
+    /// More than any compiler should be given.
+    #[error(
+        "the component has more {what} than any real one ({found}, at most {limit} are taken): if it is no attempt to keep the compiler busy, split it into several skills"
+    )]
+    TooComplex {
+        /// What was counted.
+        what: &'static str,
+        /// How many there are, or were when counting ended.
+        found: u64,
+        /// Most that are taken.
+        limit: u64,
+    },
     /// Imports of WASI 0.3.
     #[error("the component imports WASI 0.3 ({}), this host runs WASI 0.2: build it for WASI 0.2 (target wasm32-wasip2)", .imports.join(", "))]
     Wasi03 {

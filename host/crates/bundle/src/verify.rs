@@ -4,6 +4,7 @@
 use semver::{Version, VersionReq};
 
 use crate::capability::{BudgetLimits, Decision, Grants, Policy, Request, resolve};
+use crate::complexity::check_complexity;
 use crate::{
     Digest, KeyId, Manifest, ManifestError, PAYLOAD_TYPE, Publisher, ShapeError, Trust, UnverifiedBundle,
     inspect_component,
@@ -151,6 +152,7 @@ impl UnverifiedBundle {
         check_host(&manifest.host, host)?;
         check_component(&manifest, &self.component)?;
         inspect_component(&self.component)?.check_skill()?;
+        check_complexity(&self.component)?;
         Ok(VerifiedBundle {
             manifest,
             digest,

@@ -96,14 +96,10 @@ impl CompiledCache {
         }
     }
 
-    /// Keeps a compiled component. A cache that cannot be written only costs time, so that is a log line.
-    pub(crate) fn put(&self, digest: Digest, component: &Component) {
+    /// Keeps the code of a component. A cache that cannot be written only costs time, so that is a log line.
+    pub(crate) fn put(&self, digest: Digest, code: &[u8]) {
         let path = self.file_of(digest);
-        let written = component
-            .serialize()
-            .map_err(|error| io::Error::other(format!("{error:#}")))
-            .and_then(|code| self.write(&path, &code));
-        if let Err(error) = written {
+        if let Err(error) = self.write(&path, code) {
             tracing::warn!(path = %path.display(), %error, "compiled code could not be kept; the next start compiles anew");
         }
     }

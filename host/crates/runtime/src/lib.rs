@@ -26,7 +26,9 @@ mod bindings;
 pub mod capability;
 mod linker;
 
+mod compile_worker;
 mod compiled;
+mod compiler;
 mod engine;
 mod error;
 mod ticker;
@@ -36,6 +38,8 @@ pub use backend::{
     BackendError, Backends, CacheBackend, CacheNamespace, HiveBackend, HiveCaller, HiveOutcome, HiveRequest,
 };
 pub use call::{Call, Outcome, Usage};
+pub use compile_worker::{CompileWorkerError, compile_worker};
+pub use compiler::CompilerProcess;
 pub use error::{LoadError, RuntimeError};
 pub use record::Health;
 pub use runtime::Runtime;

@@ -17,6 +17,7 @@ use crate::error::EngineFailure;
 use crate::rights::Ground;
 use crate::state::CallState;
 use crate::ticker::Ticker;
+use crate::trusted::deserialize_compiled;
 use crate::{Backends, LoadError, RuntimeError, RuntimeSettings, Skill, engine, linker, load};
 
 /// The sandbox of one process. Clones share everything; the last of them and of the skills it loaded stops the
@@ -112,11 +113,22 @@ impl Inner {
         if let Some(known) = self.compiled.as_ref().and_then(|cache| cache.get(&self.engine, digest)) {
             return Ok(known);
         }
-        let component = unless_panicking(|| Component::from_binary(&self.engine, bundle.component()))?;
+        let code = self.code_of(bundle.component())?;
+        let component = deserialize_compiled(&self.engine, &code)?;
         if let Some(cache) = &self.compiled {
-            cache.put(digest, &component);
+            cache.put(digest, &code);
         }
         Ok(component)
+    }
+
+    fn code_of(&self, component: &[u8]) -> wasmtime::Result<Vec<u8>> {
+        let settings = &self.settings;
+        match &settings.compiler {
+            Some(process) => process
+                .compile(component, settings.max_memory, settings.compile_within)
+                .map_err(wasmtime::Error::new),
+            None => unless_panicking(|| self.engine.precompile_component(component)),
+        }
     }
 }
 

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 
+use crate::CompilerProcess;
+
 /// How the runtime is built.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RuntimeSettings {
@@ -17,6 +19,11 @@ pub struct RuntimeSettings {
     pub dirty_page_scan: DirtyPageScan,
     /// Directory of compiled code, private to this user; absent: skills are compiled at every start.
     pub compiled_cache: Option<PathBuf>,
+    /// The process that compiles; absent: this one does, and nothing bounds the time and memory a component takes it to
+    /// compile. For tests and measurements, which know their components.
+    pub compiler: Option<CompilerProcess>,
+    /// Longest a component may take to compile in that process.
+    pub compile_within: Duration,
     /// How often a running guest is looked at. Budgets of CPU time are counted in these.
     pub epoch_tick: Duration,
     /// Addresses no skill reaches unless a grant names exactly them: the nexus.
@@ -30,6 +37,8 @@ impl Default for RuntimeSettings {
             max_memory: ByteSize::gib(1),
             dirty_page_scan: DirtyPageScan::Off,
             compiled_cache: None,
+            compiler: None,
+            compile_within: Duration::from_secs(120),
             epoch_tick: Duration::from_millis(10),
             denied_addresses: Vec::new(),
         }

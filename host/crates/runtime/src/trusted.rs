@@ -6,15 +6,16 @@ use wasmtime::component::Component;
 
 /// Turns compiled code back into a component.
 ///
-/// Wasmtime runs these bytes as they are, so they must be what this engine's own compiler made. The one caller
-/// ([`crate::compiled`]) reads them from a directory only this user can write, under a name that holds the
+/// Wasmtime runs these bytes as they are, so they must be what this engine's own compiler made. There are two callers:
+/// [`crate::compiled`] reads them from a directory only this user can write, under a name that holds the
 /// component's digest and the engine's compatibility hash, and has compared their SHA-256 with the one stored
-/// when they were written.
-#[expect(unsafe_code, reason = "bytes from our own compiler, checked by digest; see above")]
-pub(crate) fn deserialize_compiled(engine: &Engine, checked: &[u8]) -> wasmtime::Result<Component> {
+/// when they were written; [`crate::runtime`] has them from the compiler itself, in this process or through a pipe from
+/// a child of it that runs the same program.
+#[expect(unsafe_code, reason = "bytes from our own compiler; see above")]
+pub(crate) fn deserialize_compiled(engine: &Engine, code: &[u8]) -> wasmtime::Result<Component> {
     // SAFETY: the caller vouches for the bytes as written above; wasmtime itself refuses another version or
     // other settings than the engine's.
-    unsafe { Component::deserialize(engine, checked) }
+    unsafe { Component::deserialize(engine, code) }
 }
 
 /// Lets a child confine itself between fork and exec.

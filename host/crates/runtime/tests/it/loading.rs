@@ -142,6 +142,21 @@ fn settings(cache: &Path) -> RuntimeSettings {
     }
 }
 
+#[test]
+fn case_17_compiled_code_is_never_taken_from_a_bundle() {
+    let directory = tempfile::tempdir().unwrap();
+    let cache = directory.path().join("compiled");
+    let bundle = verified(&manifest("noop"), &component("noop"));
+    let runtime = Runtime::new(settings(&cache)).unwrap();
+    runtime.load(&bundle, Grants::default(), &Backends::local()).unwrap();
+    // exactly what this very engine would run, behind the checksum it keeps
+    let code = std::fs::read(only_file(&cache)).unwrap().split_off(32);
+    let error = venom_bundle::inspect_component(&code).unwrap_err();
+    assert!(matches!(error, venom_bundle::ShapeError::Precompiled), "{error}");
+    let error = venom_bundle::pack(&manifest("noop"), &code, venom_protocol::Timestamp::now()).unwrap_err();
+    assert!(error.to_string().contains("precompiled"), "{error}");
+}
+
 fn only_file(directory: &Path) -> std::path::PathBuf {
     let files: Vec<_> = std::fs::read_dir(directory)
         .unwrap()
