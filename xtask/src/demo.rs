@@ -7,6 +7,7 @@
 )]
 
 mod hive;
+mod releases;
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -53,12 +54,19 @@ pub(crate) fn run(keep: Keep) -> Result<()> {
     spore.stop()?;
     nexus.stop()?;
     let hive = hive::show(&built, &directory, keep)?;
+    let released = releases::show(&built, &directory)?;
     println!("---- summary ----");
     println!("{calls} calls through REST answered by a spore, {refused} escape attempts refused with their reason");
     println!("1 altered bundle refused: {tampered}");
     println!(
         "20 tasks on 5 spores: {:.2} times as fast as one after the other, {:.2} with a spore killed meanwhile and none lost; kept in {}",
         hive.speed_up, hive.with_a_loss, hive.kept_in
+    );
+    println!(
+        "a new version published and watched in {:.1} s under {} calls without an error, a bad one rolled back by itself, {} attacks refused",
+        released.published_in.as_secs_f64(),
+        released.calls,
+        released.refused
     );
     println!(
         "build {:.1} s, demo {:.1} s",
