@@ -151,7 +151,7 @@ impl Releases {
             let progress = Progress::begun(now);
             let kept = Kept::new(
                 root.root().version,
-                text.to_owned(),
+                canonical(&trust, text),
                 signed,
                 plan.clone(),
                 progress,
@@ -337,6 +337,12 @@ fn about(skill: &str, named: &BundleRef, error: ReleaseError) -> ReleaseError {
         ReleaseError::Unfit(_) | ReleaseError::Malformed(_) => ReleaseError::Unfit(text),
         other => other,
     }
+}
+
+/// A release as this program writes it, whatever space its maker left in the envelope.
+fn canonical(trust: &TrustState, text: &str) -> String {
+    let current = trust.current();
+    current.map_or_else(|| text.to_owned(), |current| current.release.to_text())
 }
 
 /// What a document claims, to know where to look; decides nothing.

@@ -309,3 +309,6 @@ pub(crate) fn ordered(
 pub(crate) fn is_old(issued: Timestamp, expires: Timestamp, now: Timestamp) -> bool {
     elapsed(now, expires) <= elapsed(issued, expires) / 2
 }
+
+#[cfg(test)]
+mod tests;

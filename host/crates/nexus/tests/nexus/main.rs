@@ -23,6 +23,8 @@ mod nexuses;
 mod openapi;
 mod release_kit;
 mod releases;
+mod releases_files;
+mod releases_refused;
 mod rest;
 mod sse;
 mod task_routes;
