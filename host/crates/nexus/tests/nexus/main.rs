@@ -25,6 +25,7 @@ mod release_kit;
 mod releases;
 mod releases_files;
 mod releases_refused;
+mod releases_rollouts;
 mod rest;
 mod sse;
 mod task_routes;
