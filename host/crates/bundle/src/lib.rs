@@ -33,9 +33,9 @@ pub use digest::{Digest, InvalidDigest};
 pub use document::{
     ArtefactMismatch, BundleRef, Channel, Current, DocumentError, DocumentKind, Entry, EntryChange, HostArtefact,
     InvalidDocumentName, MAX_ENTRIES, MAX_HOST_BYTES, MAX_LIFETIME, MAX_ROLLOUT_LIFETIME, MAX_SEQ, MAX_SOURCE_BYTES,
-    MAX_SOURCES, MissingSignatures, NotYet, Release, Role, RoleChange, Roles, Rollout, RolloutOrder, Root, RootChange,
-    RootPublisher, Selector, SignedDocument, StateError, SwarmId, Taken, TrustState, TrustedHostArtefact,
-    TrustedRelease, TrustedRollout, TrustedRoot, WHOLE, WrongBundle, bucket,
+    MAX_SOURCES, MissingSignatures, NotYet, NoteError, Release, Role, RoleChange, Roles, Rollout, RolloutOrder, Root,
+    RootChange, RootPublisher, Selector, SignedDocument, StateError, SwarmId, Taken, TrustState, TrustedHostArtefact,
+    TrustedRelease, TrustedRollout, TrustedRoot, WHOLE, WrongBundle, bucket, sign_note,
 };
 pub use envelope::{EnvelopeError, MAX_ENVELOPE_BYTES, MAX_SIGNATURES, PAYLOAD_TYPE, pre_authentication_encoding};
 pub use imports::UndeclaredImport;

@@ -14,6 +14,7 @@ mod release_check;
 mod rollout;
 
 mod host;
+mod note;
 
 mod kept;
 mod state;
@@ -28,6 +29,7 @@ pub use missing::MissingSignatures;
 pub use name::{Channel, InvalidDocumentName, SwarmId};
 pub use next_release::EntryChange;
 pub use next_root::{RoleChange, RootChange};
+pub use note::{NoteError, sign_note};
 pub use release::{BundleRef, Entry, MAX_ENTRIES, MAX_SEQ, Release, Selector, TrustedRelease, WrongBundle};
 pub use release_check::{MAX_SOURCE_BYTES, MAX_SOURCES};
 pub use rollout::{Rollout, RolloutOrder, TrustedRollout, WHOLE, bucket};

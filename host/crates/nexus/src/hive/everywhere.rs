@@ -25,6 +25,14 @@ impl Hive {
         nodes
     }
 
+    /// Tells whoever listens now, here and on other nexuses.
+    pub(crate) fn tell_in_passing(&self, event: Event) {
+        self.events.publish_passing(|| event.clone());
+        if self.directory.others_listen() {
+            self.relay(event);
+        }
+    }
+
     /// Tells listeners here, for good, and those of other nexuses.
     pub(crate) fn tell_everybody(&self, event: Event) {
         self.events.publish(&event);

@@ -54,7 +54,11 @@ fn frame(picture: &Picture, ask: &ReleaseAsk) -> Option<Utf8Bytes> {
         return None;
     };
     let line = picture.lines.get(&channel);
-    let lacks_release = line.is_some_and(|line| ask.release_sha256.as_deref() != Some(line.sha256.as_str()));
+    // one that was signed anew has the same digest, and whoever has no rollout of it may have it under old keys
+    let lacks_release = line.is_some_and(|line| {
+        let has_it = ask.release_sha256.as_deref() == Some(line.sha256.as_str());
+        !has_it || (line.kept.is_resigned && ask.rollout_counter < line.counter())
+    });
     let lacks_rollout =
         line.is_some_and(|line| line.counter() > 0 && (lacks_release || ask.rollout_counter < line.counter()));
     let key = (channel, ask.root_version, lacks_release, lacks_rollout);

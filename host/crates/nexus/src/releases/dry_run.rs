@@ -49,20 +49,15 @@ impl Releases {
         let mut problems = Vec::new();
         let mut trust = state(&root, &release.channel, before);
         match trust.take_release(request.release.as_bytes()) {
-            Err(error) => problems.push(error.to_string()),
-            Ok(_) => problems.extend(
-                check_fresh(&trust, Timestamp::now())
-                    .err()
-                    .map(|error| error.to_string()),
-            ),
-        }
-        let is_current = before.is_some_and(|line: &Line| line.release() == release);
-        if !is_current {
-            problems.extend(
-                check_place(release, before, picture)
-                    .err()
-                    .map(|error| error.to_string()),
-            );
+            Err(error) => {
+                problems.push(error.to_string());
+                problems.extend(before.and_then(|line| misplaced(release, line)));
+            }
+            Ok(_) => {
+                let place = check_place(&trust, before, picture).err();
+                let fresh = check_fresh(&trust, Timestamp::now()).err();
+                problems.extend(place.into_iter().chain(fresh).map(|error| error.to_string()));
+            }
         }
         if self.settings.online_key.is_none() {
             problems.push("this nexus has no online key and cannot begin a rollout".to_owned());
@@ -140,6 +135,18 @@ impl Releases {
         });
         Ok(reading.await.unwrap_or(None))
     }
+}
+
+/// Whether a release that is not signed yet could follow the current one; signed ones are asked the whole question.
+fn misplaced(release: &Release, current: &Line) -> Option<String> {
+    let (epoch, seq) = (current.release().epoch, current.release().seq);
+    if (release.epoch, release.seq) <= (epoch, seq) {
+        return Some(format!(
+            "its number must be greater than {epoch}.{seq}, that of the current release"
+        ));
+    }
+    let follows = release.prev_sha256 == Some(current.digest) || release.epoch > epoch;
+    (!follows).then(|| format!("its prev_sha256 must be {}, the current release", current.digest))
 }
 
 /// What a release would do on one spore. Of a spore that follows another channel, or none, that is nothing.

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use serde_json::json;
-use venom_bundle::Channel;
+use venom_bundle::{Channel, DocumentKind, MAX_SEQ, Rollout, SignedDocument, sign_note};
 use venom_protocol::{RolloutState, Timestamp};
 
 use super::publish::{TRIES, contended};
 use super::rollout::{self, Action, Progress};
-use super::shelf::{Kept, Line};
+use super::shelf::{Kept, Line, Note};
 use super::standing::{failures, survey};
 use super::{ReleaseError, Releases, Who};
 
@@ -24,9 +24,9 @@ impl Releases {
         for _ in 0..TRIES {
             let picture = self.look().await?;
             let line = Self::line(&picture, channel)?;
-            let progress = &line.kept.progress;
+            let progress = &line.note.progress;
             let surveyed = survey(self.hive.nodes_everywhere(), line.release(), &line.digest);
-            let failed = failures(&surveyed, progress.reach(&line.kept.plan));
+            let failed = failures(&surveyed, progress.reach(&line.note.plan));
             let wished = rollout::ordered(progress, action, said(action, reason, who), failed);
             let Some(next) = wished.map_err(ReleaseError::Conflict)? else {
                 return Ok(line);
@@ -43,36 +43,23 @@ impl Releases {
     /// Changes a rollout. False: somebody else did meanwhile. The document is signed anew when spores are told something
     /// else, or when it is old.
     pub(super) async fn turn(&self, line: &Line, next: Progress, now: Timestamp) -> Result<bool, ReleaseError> {
-        let plan = &line.kept.plan;
-        let says_so = |rollout: &venom_bundle::Rollout| {
-            rollout.state == next.order()
-                && rollout.wave == next.reach(plan)
+        let note = line.next_note(next);
+        let says_so = |rollout: &Rollout| {
+            rollout.state == note.progress.order()
+                && rollout.wave == note.progress.reach(&note.plan)
                 && !rollout::is_old(rollout.issued, rollout.expires, now)
         };
-        let signed = line
-            .current
-            .rollout
-            .as_ref()
-            .filter(|rollout| says_so(rollout.rollout()));
-        let text = match signed {
+        let signed = line.current.rollout.as_ref();
+        let text = match signed.filter(|rollout| says_so(rollout.rollout())) {
             Some(_) => line.kept.rollout.clone(),
-            None => self.sign(&mut line.trust.clone(), &next, plan, self.next_counter(line), now)?,
+            None => self.sign(&mut line.trust.clone(), &note, line.next_counter(), now)?,
         };
         let kept = Kept {
             rollout: text,
-            progress: next,
+            note: sign_note(&note, self.online_key()?),
             ..line.kept.clone()
         };
         self.write(&line.release().channel, &kept, Some(line)).await
-    }
-
-    /// A number no rollout of this release has had, also where the one that is kept is no longer believed.
-    fn next_counter(&self, line: &Line) -> u64 {
-        let kept = line.kept.rollout.as_bytes();
-        let kept = venom_bundle::SignedDocument::parse(venom_bundle::DocumentKind::Rollout, kept);
-        let claimed = kept.and_then(|signed| signed.claimed::<venom_bundle::Rollout>());
-        let claimed = claimed.map_or(0, |rollout| rollout.counter.min(venom_bundle::MAX_SEQ - 1));
-        claimed.max(line.counter()) + 1
     }
 
     /// Says what became of a rollout.
@@ -88,7 +75,7 @@ impl Releases {
         let mut facts = Self::facts(line);
         if let Some(fields) = facts.as_object_mut() {
             fields.insert("wave".to_owned(), json!(now.wave));
-            fields.insert("waves".to_owned(), json!(line.kept.plan.waves.len()));
+            fields.insert("waves".to_owned(), json!(line.note.plan.waves.len()));
             fields.insert("reason".to_owned(), json!(now.reason));
         }
         let reason = if now.reason.is_empty() {
@@ -98,6 +85,25 @@ impl Releases {
         };
         self.record(kind, format!("rollout of {name} {what}{reason}"), facts, who);
         self.stirred.notify_one();
+    }
+}
+
+impl Line {
+    /// The note of the next turn.
+    pub(super) fn next_note(&self, progress: Progress) -> Note {
+        Note {
+            turn: self.note.turn + 1,
+            progress,
+            ..self.note.clone()
+        }
+    }
+
+    /// A number no rollout of this release has had, also where the one that is kept is no longer believed.
+    pub(super) fn next_counter(&self) -> u64 {
+        let kept = SignedDocument::parse(DocumentKind::Rollout, self.kept.rollout.as_bytes());
+        let claimed = kept.and_then(|signed| signed.claimed::<Rollout>());
+        let claimed = claimed.map_or(0, |rollout| rollout.counter.min(MAX_SEQ - 1));
+        claimed.max(self.counter()) + 1
     }
 }
 

@@ -8,12 +8,13 @@ use std::sync::Arc;
 
 use serde_json::json;
 use venom_bundle::{
-    BundleRef, Channel, Digest, DocumentKind, Release, Rollout, Root, SignedDocument, Taken, TrustState, TrustedRoot,
+    BundleRef, Channel, Digest, DocumentKind, MAX_ROLLOUT_LIFETIME, Release, Rollout, Root, SignedDocument, SigningKey,
+    Taken, TrustState, TrustedRoot, sign_note,
 };
 use venom_protocol::{PublishRelease, ReleaseView, RolloutPlan, Timestamp};
 
 use super::rollout::{self, Progress};
-use super::shelf::{Kept, Line, MOST_CHANNELS, Picture};
+use super::shelf::{FORMAT, Kept, Line, MOST_CHANNELS, Note, Picture};
 use super::{ReleaseError, Releases, chain, records, store};
 
 /// Tries of a write that others get in the way of.
@@ -134,29 +135,15 @@ impl Releases {
             {
                 return Ok((Published { line, is_new: false }, None));
             }
-            let release = release_of(&trust)?;
+            check_place(&trust, before.as_deref(), &picture)?;
             let now = Timestamp::now();
-            check_place(release, before.as_deref(), &picture)?;
             check_fresh(&trust, now)?;
-            let mut rollout = trust.clone();
-            let signed = self.sign(&mut rollout, &Progress::begun(now), &plan, 1, now)?;
+            let kept = self.begun(&mut trust, before.as_deref(), &plan, now)?;
             if checked_under != Some(root.digest()) {
-                self.check_bundles(release, &root)
-                    .await
-                    .into_iter()
-                    .next()
-                    .map_or(Ok(()), Err)?;
+                let problems = self.check_bundles(release_of(&trust)?, &root).await;
+                problems.into_iter().next().map_or(Ok(()), Err)?;
                 checked_under = Some(root.digest());
             }
-            let progress = Progress::begun(now);
-            let kept = Kept::new(
-                root.root().version,
-                canonical(&trust, text),
-                signed,
-                plan.clone(),
-                progress,
-                now,
-            );
             if self.write(&channel, &kept, before.as_deref()).await? {
                 let picture = self.look().await?;
                 let line = Self::line(&picture, &channel)?;
@@ -164,6 +151,37 @@ impl Releases {
             }
         }
         Err(contended())
+    }
+
+    /// What is kept of a release that is taken. The current one signed anew goes on where it was.
+    fn begun(
+        &self,
+        trust: &mut TrustState,
+        before: Option<&Line>,
+        plan: &RolloutPlan,
+        now: Timestamp,
+    ) -> Result<Kept, ReleaseError> {
+        let current = trust.current().ok_or(venom_bundle::StateError::NoRelease)?;
+        let (text, digest) = (current.release.to_text(), current.release.digest());
+        let same = before.filter(|line| line.digest == digest);
+        let note = same.map_or_else(
+            || Note {
+                release_sha256: digest,
+                turn: 1,
+                plan: plan.clone(),
+                progress: Progress::begun(now),
+            },
+            |line| line.next_note(line.note.progress.clone()),
+        );
+        let counter = same.map_or(1, Line::next_counter);
+        Ok(Kept {
+            format: FORMAT,
+            root_version: trust.root().root().version,
+            is_resigned: same.is_some(),
+            release: text,
+            rollout: self.sign(trust, &note, counter, now)?,
+            note: sign_note(&note, self.online_key()?),
+        })
     }
 
     /// Writes a channel if nobody else did. A new channel is listed before it is there.
@@ -188,35 +206,36 @@ impl Releases {
         Ok(records::put(&*self.broker, &name, bytes, expected).await?)
     }
 
-    /// Signs a rollout and takes it, so that nothing is told that spores would refuse.
-    pub(super) fn sign(
-        &self,
-        trust: &mut TrustState,
-        progress: &Progress,
-        plan: &RolloutPlan,
-        counter: u64,
-        now: Timestamp,
-    ) -> Result<String, ReleaseError> {
-        let key = self.settings.online_key.as_ref().ok_or_else(|| {
+    /// What signs rollouts.
+    pub(super) fn online_key(&self) -> Result<&SigningKey, ReleaseError> {
+        self.settings.online_key.as_deref().ok_or_else(|| {
             ReleaseError::NotReady(
                 "this nexus has no online key, so it cannot begin or change a rollout: put keys/online.key (made by \
                  `venom-host init`) into its data directory, or ask a nexus that has it"
                     .to_owned(),
             )
-        })?;
-        let release = release_of(trust)?;
-        let release_sha256 = trust.current().map(|current| current.release.digest());
-        let lifetime = jiff::SignedDuration::try_from(self.settings.rollout_lifetime).unwrap_or_default();
+        })
+    }
+
+    /// Signs a rollout and takes it, so that nothing is told that spores would refuse.
+    pub(super) fn sign(
+        &self,
+        trust: &mut TrustState,
+        note: &Note,
+        counter: u64,
+        now: Timestamp,
+    ) -> Result<String, ReleaseError> {
+        let key = self.online_key()?;
+        let current = trust.current().ok_or(venom_bundle::StateError::NoRelease)?;
+        let lifetime = jiff::SignedDuration::try_from(self.settings.rollout_lifetime).unwrap_or(MAX_ROLLOUT_LIFETIME);
+        let expires = now
+            .0
+            .checked_add(lifetime.min(MAX_ROLLOUT_LIFETIME))
+            .map_or(now, Timestamp);
+        let order = note.progress.order();
         let mut document = Rollout {
-            format: Rollout::FORMAT,
-            swarm_id: release.swarm_id.clone(),
-            channel: release.channel.clone(),
-            release_sha256: release_sha256.ok_or(venom_bundle::StateError::NoRelease)?,
-            counter,
-            wave: progress.reach(plan),
-            state: progress.order(),
-            issued: now,
-            expires: now.0.checked_add(lifetime).map_or(now, Timestamp),
+            wave: note.progress.reach(&note.plan),
+            ..current.release.draft_rollout(counter, order, now, expires)
         }
         .unsigned();
         document.add_signature(key);
@@ -339,12 +358,6 @@ fn about(skill: &str, named: &BundleRef, error: ReleaseError) -> ReleaseError {
     }
 }
 
-/// A release as this program writes it, whatever space its maker left in the envelope.
-fn canonical(trust: &TrustState, text: &str) -> String {
-    let current = trust.current();
-    current.map_or_else(|| text.to_owned(), |current| current.release.to_text())
-}
-
 /// What a document claims, to know where to look; decides nothing.
 pub(super) fn claimed(text: &str) -> Result<Release, ReleaseError> {
     Ok(SignedDocument::parse(DocumentKind::Release, text.as_bytes())?.claimed()?)
@@ -363,25 +376,18 @@ pub(super) fn release_of(trust: &TrustState) -> Result<&Release, ReleaseError> {
     Ok(current.release.release())
 }
 
-/// Each release names the one before it in its epoch: none is left out, and none is made beside another.
-pub(super) fn check_place(release: &Release, before: Option<&Line>, picture: &Picture) -> Result<(), ReleaseError> {
+/// Each release names the one it was made from, so that nobody's release is overwritten unseen.
+pub(super) fn check_place(taken: &TrustState, before: Option<&Line>, picture: &Picture) -> Result<(), ReleaseError> {
     if before.is_none() && picture.lines.len() >= MOST_CHANNELS {
         return Err(ReleaseError::Unfit(format!(
             "there are {MOST_CHANNELS} channels, as many as may be"
         )));
     }
-    let before = before.filter(|line| line.release().epoch == release.epoch);
-    let (found, expected) = (release.prev_sha256, before.map(|line| line.digest));
-    if found == expected {
-        return Ok(());
+    let current = taken.current().ok_or(venom_bundle::StateError::NoRelease)?;
+    match before {
+        Some(before) => Ok(before.trust.check_chain(&current.release)?),
+        None => Ok(()),
     }
-    let word = |digest: Option<Digest>| digest.map_or("absent".to_owned(), |digest| format!("`{digest}`"));
-    Err(ReleaseError::Conflict(format!(
-        "prev_sha256 of the release is {}, but the release before it in this epoch is {}: make it from the current one \
-         (GET /api/v1/releases/current)",
-        word(found),
-        word(expected)
-    )))
 }
 
 pub(super) fn check_fresh(trust: &TrustState, now: Timestamp) -> Result<(), ReleaseError> {

@@ -37,11 +37,13 @@ impl Releases {
             .map(|reason| format!(": {reason}"))
             .unwrap_or_default();
         let text = format!("{} {wanted} {what} on node {}{reason}", skill.skill, report.node_id);
-        // the audit of the spore itself has what is common
-        if skill.state != SkillState::Committed {
-            self.audit.record(super::words::audit_name(kind), facts.clone());
+        let event = Event::new(kind, text, facts.clone());
+        if skill.state == SkillState::Committed {
+            // ten thousand of them must not push what is rare out of the history; the spore's own audit has them
+            return self.hive.tell_in_passing(event);
         }
-        self.hive.tell_everybody(Event::new(kind, text, facts));
+        self.audit.record(super::words::audit_name(kind), facts);
+        self.hive.tell_everybody(event);
     }
 }
 

@@ -8,14 +8,15 @@ use axum::extract::ws::Utf8Bytes;
 use serde::{Deserialize, Serialize};
 use venom_broker::Broker;
 use venom_bundle::{Channel, Current, Digest, Release, TrustState};
-use venom_protocol::{RolloutPlan, Timestamp};
+use venom_protocol::{RolloutPlan, RolloutState, Timestamp};
 
 use super::ReleaseError;
 use super::chain::{self, Chain};
 use super::records;
 use super::rollout::Progress;
 
-const FORMAT: u32 = 1;
+/// The format to write.
+pub(super) const FORMAT: u32 = 1;
 /// Channels of one swarm: each is read anew at every look.
 pub(super) const MOST_CHANNELS: usize = 64;
 /// Answers written once and sent many times.
@@ -29,40 +30,32 @@ pub(super) struct Kept {
     pub(super) root_version: u64,
     /// Envelope.
     pub(super) release: String,
+    /// The same release was signed anew: whoever has it by its digest may have it under old keys.
+    #[serde(default)]
+    pub(super) is_resigned: bool,
     /// Envelope of the newest rollout.
     pub(super) rollout: String,
-    pub(super) plan: RolloutPlan,
-    pub(super) progress: Progress,
-    pub(super) published: Timestamp,
+    /// A signed [`Note`]: whoever writes to the broker and has no online key moves no rollout.
+    pub(super) note: String,
 }
 
-impl Kept {
-    pub(super) fn new(
-        root_version: u64,
-        release: String,
-        rollout: String,
-        plan: RolloutPlan,
-        progress: Progress,
-        published: Timestamp,
-    ) -> Self {
-        Self {
-            format: FORMAT,
-            root_version,
-            release,
-            rollout,
-            plan,
-            progress,
-            published,
-        }
-    }
+/// Where a rollout stands.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Note {
+    pub(super) release_sha256: Digest,
+    /// Grows with every change, so that an older note is known for one.
+    pub(super) turn: u64,
+    pub(super) plan: RolloutPlan,
+    pub(super) progress: Progress,
 }
 
 /// A channel, read and believed.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Line {
     /// Of its record.
     pub(super) version: u64,
     pub(super) kept: Kept,
+    pub(super) note: Note,
     pub(super) trust: TrustState,
     pub(super) current: Current,
     pub(super) digest: Digest,
@@ -71,6 +64,11 @@ pub(crate) struct Line {
 }
 
 impl Line {
+    /// Of two lines the one with the greater number is newer.
+    fn number(&self) -> (u64, u64, u64) {
+        (self.release().epoch, self.release().seq, self.note.turn)
+    }
+
     /// What the release says.
     pub(crate) fn release(&self) -> &Release {
         self.current.release.release()
@@ -144,22 +142,22 @@ async fn look_at(
     if let Some(old) = old.filter(is_as_before) {
         return Ok(Some(Arc::clone(old)));
     }
+    // what is known stays; the next change writes it over what is there
+    let stays = |old: &Arc<Line>| {
+        let old = Line::clone(old);
+        Arc::new(Line { version, ..old })
+    };
     match believed(chain, name, version, kept) {
-        Ok(line) if old.is_some_and(|old| is_older(&line, old)) => {
-            tracing::error!(channel = %name, "the broker has an older release than this nexus knows; it is not taken");
-            Ok(old.cloned())
+        Ok(line) if old.is_some_and(|old| line.number() < old.number()) => {
+            tracing::error!(channel = %name, "the broker has an older state than this nexus knows; it is not taken");
+            Ok(old.map(stays))
         }
         Ok(line) => Ok(Some(Arc::new(line))),
         Err(error) => {
             tracing::error!(channel = %name, %error, "a release kept in the broker is not believed");
-            Ok(old.cloned())
+            Ok(old.map(stays))
         }
     }
-}
-
-fn is_older(line: &Line, old: &Line) -> bool {
-    let number = |line: &Line| (line.release().epoch, line.release().seq);
-    number(line) < number(old)
 }
 
 /// Verifies a record as a spore would.
@@ -181,14 +179,41 @@ pub(super) fn believed(chain: &Chain, name: &Channel, version: u64, kept: Kept) 
     if let Err(error) = trust.take_rollout(kept.rollout.as_bytes()) {
         tracing::warn!(channel = %name, %error, "the rollout that is kept is not believed under the newest root");
     }
+    let note = trust.root().note(kept.note.as_bytes());
     let current = trust.current().cloned().ok_or(venom_bundle::StateError::NoRelease)?;
     let digest = current.release.digest();
+    let note = note
+        .map_err(|error| error.to_string())
+        .and_then(|note: Note| match note.release_sha256 == digest {
+            true => Ok(note),
+            false => Err("it is about another release".to_owned()),
+        });
     Ok(Line {
         version,
+        note: note.unwrap_or_else(|why| unbelieved(name, digest, &why)),
         kept,
         trust,
         digest,
         sha256: digest.to_string(),
         current,
     })
+}
+
+/// What is kept of a rollout was written by somebody else, or by a key the root no longer lists: nobody installs until an
+/// operator has looked, and all that may be known of the plan is that the last wave is everybody.
+fn unbelieved(name: &Channel, release: Digest, why: &str) -> Note {
+    tracing::error!(channel = %name, why, "what is kept of a rollout is not believed; it is paused");
+    Note {
+        release_sha256: release,
+        turn: 0,
+        plan: RolloutPlan::default(),
+        progress: Progress {
+            state: RolloutState::Paused,
+            reason: format!(
+                "what was kept of this rollout is not believed ({why}): resume lets all spores install at once, or \
+                 publish the release anew under a greater number with a plan"
+            ),
+            ..Progress::begun(Timestamp::now())
+        },
+    }
 }

@@ -74,7 +74,7 @@ impl Releases {
     /// How this rollout goes.
     pub(crate) fn shown(&self, line: &Line, shown: Shown) -> RolloutView {
         let surveyed = survey(self.hive.nodes_everywhere(), line.release(), &line.digest);
-        let (release, kept) = (line.release(), &line.kept);
+        let (release, note) = (line.release(), &line.note);
         RolloutView {
             channel: release.channel.as_str().to_owned(),
             release_sha256: line.sha256.clone(),
@@ -82,15 +82,15 @@ impl Releases {
             seq: release.seq,
             created: release.created,
             expires: release.expires,
-            state: kept.progress.state,
-            reason: kept.progress.reason.clone(),
-            wave: kept.progress.wave,
-            plan: kept.plan.clone(),
-            wave_began: kept.progress.wave_began,
+            state: note.progress.state,
+            reason: note.progress.reason.clone(),
+            wave: note.progress.wave,
+            plan: note.plan.clone(),
+            wave_began: note.progress.wave_began,
             counter: line.counter(),
-            counts: counts(&surveyed, &kept.plan, kept.progress.wave),
+            counts: counts(&surveyed, &note.plan, note.progress.wave),
             spores: match shown {
-                Shown::Spores => progress(surveyed, &kept.plan),
+                Shown::Spores => progress(surveyed, &note.plan),
                 Shown::Numbers => Vec::new(),
             },
         }

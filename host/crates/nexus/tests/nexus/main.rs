@@ -26,6 +26,7 @@ mod releases;
 mod releases_files;
 mod releases_refused;
 mod releases_rollouts;
+mod releases_shared;
 mod rest;
 mod sse;
 mod task_routes;

@@ -44,7 +44,7 @@ pub(crate) fn root() -> Root {
         version: 1,
         epoch: 1,
         created: Timestamp::parse("2026-01-02T03:04:05Z").unwrap(),
-        expires: Timestamp::parse("2096-01-02T03:04:05Z").unwrap(),
+        expires: Timestamp::parse("2046-01-02T03:04:05Z").unwrap(),
         roles: Roles {
             root: role(ROOT_KEY),
             release: role(RELEASE_KEY),
@@ -129,7 +129,7 @@ pub(crate) fn release(seq: u64, prev: Option<Digest>, entries: Vec<Entry>) -> Re
         seq,
         prev_sha256: prev,
         created: Timestamp::parse("2026-01-02T03:04:05Z").unwrap(),
-        expires: Timestamp::parse("2096-01-02T03:04:05Z").unwrap(),
+        expires: Timestamp::parse("2046-01-02T03:04:05Z").unwrap(),
         entries,
         revoked: Vec::new(),
     }
