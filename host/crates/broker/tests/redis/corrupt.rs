@@ -116,3 +116,32 @@ async fn keys_of_the_wrong_type_are_put_aside_and_made_anew() {
     let aside = server.command(&["KEYS", "{venom}:aside:*"]);
     assert!(aside.starts_with("*12\r\n"), "{aside}");
 }
+
+#[tokio::test]
+async fn documents_outlive_what_others_write_to_their_keys() {
+    let server = RedisServer::new();
+    let broker = broker(&server);
+    assert!(broker.put_record("d", b"one".to_vec(), 0).await.unwrap());
+    let first = broker.record("d").await.unwrap().unwrap();
+    server.commands(&[&["DEL", "{venom}:versions"], &["LPUSH", "{venom}:versions", "x"]]);
+    assert!(broker.put_record("d", b"two".to_vec(), first.version).await.unwrap());
+    let second = broker.record("d").await.unwrap().unwrap();
+    assert!(second.version > first.version, "{} {}", second.version, first.version);
+    server.command(&["SET", "{venom}:versions", "nonsense"]);
+    assert!(broker.put_record("d", b"three".to_vec(), second.version).await.unwrap());
+    assert!(broker.record("d").await.unwrap().unwrap().version > second.version);
+
+    server.command(&["HSET", "{venom}:r:d", "v", "nonsense"]);
+    let error = broker.record("d").await.unwrap_err();
+    assert!(
+        matches!(&error, BrokerError::Corrupt { what, .. } if what == "record `d`"),
+        "{error}"
+    );
+    server.command(&["LPUSH", "{venom}:r:e", "x"]);
+    assert!(broker.record("e").await.is_err());
+    assert!(
+        broker.put_record("e", b"anew".to_vec(), 0).await.unwrap(),
+        "what was there is put aside"
+    );
+    assert_eq!(broker.record("e").await.unwrap().unwrap().bytes, b"anew");
+}

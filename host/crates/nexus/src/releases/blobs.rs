@@ -3,8 +3,8 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use sha2::{Digest as _, Sha256};
 use tokio::fs::{File, OpenOptions};
@@ -28,6 +28,8 @@ pub(crate) struct Blobs {
     quota: u64,
     /// Bytes of the files that are there and of those that come.
     used: Arc<AtomicU64>,
+    /// Held while a file is moved into its place.
+    placing: Arc<Mutex<()>>,
 }
 
 /// A file that comes. Dropped before it is kept, it leaves nothing.
@@ -63,6 +65,7 @@ impl Blobs {
             directory: directory.to_owned(),
             quota,
             used: Arc::new(AtomicU64::new(used)),
+            placing: Arc::default(),
         })
     }
 
@@ -104,27 +107,26 @@ impl Blobs {
 
     /// Puts a complete file in its place. True: it was not there before.
     pub(crate) async fn keep(&self, mut arrived: Incoming, digest: &Digest) -> Result<bool, ReleaseError> {
-        if self.size(digest).await?.is_some() {
-            return Ok(false);
-        }
         let (from, to) = (arrived.path.clone(), self.path(digest));
-        let directory = self.directory.clone();
-        let failed = |error: io::Error| ReleaseError::disk("write", &to, &error);
-        let moved = {
-            let to = to.clone();
-            tokio::task::spawn_blocking(move || {
-                std::fs::rename(from, to)?;
-                // the name itself must survive a power cut
-                std::fs::File::open(directory)?.sync_all()
-            })
-        };
-        moved
-            .await
-            .unwrap_or_else(|panicked| Err(io::Error::other(panicked)))
-            .map_err(failed)?;
-        arrived.is_kept = true;
-        Ok(true)
+        let (directory, placing) = (self.directory.clone(), Arc::clone(&self.placing));
+        let shown = to.clone();
+        let moving = tokio::task::spawn_blocking(move || place(&from, &to, &directory, &placing));
+        let moved = moving.await.unwrap_or_else(|panicked| Err(io::Error::other(panicked)));
+        arrived.is_kept = moved.map_err(|error| ReleaseError::disk("write", &shown, &error))?;
+        Ok(arrived.is_kept)
     }
+}
+
+/// Moves a file into its place unless it is there. One at a time: of two that are the same, one counts.
+fn place(from: &Path, to: &Path, directory: &Path, placing: &Mutex<()>) -> io::Result<bool> {
+    let _one = placing.lock().unwrap_or_else(PoisonError::into_inner);
+    if to.try_exists()? {
+        return Ok(false);
+    }
+    std::fs::rename(from, to)?;
+    // the name itself must survive a power cut
+    std::fs::File::open(directory)?.sync_all()?;
+    Ok(true)
 }
 
 impl Incoming {
@@ -180,5 +182,72 @@ impl Drop for Incoming {
         if let Err(error) = std::fs::remove_file(&self.path) {
             tracing::warn!(%error, path = %self.path.display(), "a file that is not kept cannot be removed");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn arrived(blobs: &Blobs, bytes: &[u8]) -> (Incoming, Digest) {
+        let mut incoming = blobs.incoming(MAX_BUNDLE_BYTES).await.unwrap();
+        for part in bytes.chunks(3) {
+            incoming.write(part).await.unwrap();
+        }
+        let (digest, size) = incoming.complete().await.unwrap();
+        assert_eq!((digest, size), (Digest::of(bytes), bytes.len() as u64));
+        (incoming, digest)
+    }
+
+    fn names(directory: &Path) -> Vec<String> {
+        let entries = std::fs::read_dir(directory).unwrap();
+        entries
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect()
+    }
+
+    #[tokio::test]
+    async fn a_file_is_there_once_and_private() {
+        use std::os::unix::fs::PermissionsExt;
+        let directory = tempfile::tempdir().unwrap();
+        let blobs = Blobs::open(directory.path(), 1_000).unwrap();
+        let (first, digest) = arrived(&blobs, b"content").await;
+        let (second, _) = arrived(&blobs, b"content").await;
+        assert_eq!(blobs.size(&digest).await.unwrap(), None);
+        assert!(blobs.keep(first, &digest).await.unwrap());
+        assert!(!blobs.keep(second, &digest).await.unwrap());
+        assert_eq!(names(directory.path()), [format!("{digest}.venom")]);
+        assert_eq!(blobs.size(&digest).await.unwrap(), Some(7));
+        assert_eq!(blobs.used.load(Ordering::Relaxed), 7, "counted once");
+        let mode = std::fs::metadata(blobs.path(&digest)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[tokio::test]
+    async fn what_is_not_kept_leaves_nothing_and_counts_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let blobs = Blobs::open(directory.path(), 10).unwrap();
+        let (incoming, _) = arrived(&blobs, b"12345678").await;
+        let mut over = blobs.incoming(9).await.unwrap();
+        assert!(matches!(over.write(b"123").await, Err(ReleaseError::Full(_))));
+        drop((incoming, over));
+        assert_eq!(
+            (names(directory.path()).len(), blobs.used.load(Ordering::Relaxed)),
+            (0, 0)
+        );
+        let mut long = blobs.incoming(3).await.unwrap();
+        assert_eq!(long.write(b"1234").await, Err(ReleaseError::TooBig(3)));
+    }
+
+    #[tokio::test]
+    async fn what_an_earlier_process_left_is_counted_or_removed() {
+        let directory = tempfile::tempdir().unwrap();
+        let blobs = Blobs::open(directory.path(), 1_000).unwrap();
+        let (incoming, digest) = arrived(&blobs, b"content").await;
+        blobs.keep(incoming, &digest).await.unwrap();
+        std::fs::write(directory.path().join("0.draft"), "half").unwrap();
+        let again = Blobs::open(directory.path(), 1_000).unwrap();
+        assert_eq!(names(directory.path()), [format!("{digest}.venom")]);
+        assert_eq!(again.used.load(Ordering::Relaxed), 7);
     }
 }

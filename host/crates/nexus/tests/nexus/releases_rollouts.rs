@@ -310,3 +310,44 @@ async fn spores_are_watched_and_alarms_are_heard() {
     let directory = kept.stop().await;
     assert_eq!(Kept::audited(&directory, "trust_alarm").len(), 1);
 }
+
+#[tokio::test]
+async fn a_release_signed_anew_after_a_change_of_keys_goes_on_where_it_was() {
+    let kept = Kept::start().await;
+    let nexus = &kept.nexus;
+    let release = published(nexus, 1, None, Some(canary())).await;
+    assert_eq!(order(nexus, "pause", json!({})).await.body["counter"], 2);
+    let mut next = root();
+    next.version = 2;
+    next.roles.release.keys = vec![key(22).public()];
+    let next = signed(next.unsigned(), &[ROOT_KEY]);
+    assert_eq!(
+        admin(nexus, "/api/v1/trust/roots", &json!({ "root": next }))
+            .await
+            .status,
+        201
+    );
+    let text = signed(release.unsigned(), &[22]);
+    let answer = admin(nexus, "/api/v1/releases", &json!({ "release": text })).await;
+    assert_eq!((answer.status, &answer.body["counter"]), (201, &json!(3)), "{answer:?}");
+    assert_eq!(
+        (&answer.body["state"], &answer.body["wave"]),
+        (&json!("paused"), &json!(1))
+    );
+    assert_eq!(answer.body["plan"]["waves"][0]["percent"], 10.0);
+    // whoever has it under the old key is given it again, as it is the same by its digest
+    let mut spore = spore_in(nexus, &release, 0..10_000).await;
+    let answer = asked(&mut spore, 2, Some(&release), 2).await;
+    assert_eq!(answer["release"], text);
+    let mut state = TrustState::new(trusted_root(), Channel::default());
+    state.take_root(next.as_bytes()).unwrap();
+    state
+        .take_release(answer["release"].as_str().unwrap().as_bytes())
+        .unwrap();
+    state
+        .take_rollout(answer["rollout"].as_str().unwrap().as_bytes())
+        .unwrap();
+    let nothing = asked(&mut spore, 2, Some(&release), 3).await;
+    assert!(nothing.get("release").is_none(), "{nothing}");
+    kept.stop().await;
+}

@@ -10,11 +10,11 @@ if version ~= ARGV[2] then
   return 0
 end
 local next = redis.pcall('INCR', versions)
-if type(next) == 'table' then
-  -- somebody wrote something else there: go on from the time, which no version has reached
-  call('SET', versions, now)
-  next = now
+if type(next) == 'table' or next <= tonumber(version) then
+  -- somebody else wrote there: go on from the time, which no version has reached
+  next = math.max(now, tonumber(version) + 1)
+  call('SET', versions, string.format('%.0f', next))
 end
-call('HSET', record, 'v', next, 'b', ARGV[3])
+call('HSET', record, 'v', string.format('%.0f', next), 'b', ARGV[3])
 flush()
 return 1
