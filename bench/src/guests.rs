@@ -26,6 +26,12 @@ pub(crate) const NOOP: Guest = Guest {
     component: "noop_guest",
     folder: "tests/guests/noop",
 };
+/// Behaves as its variant says.
+pub(crate) const VERSIONED: Guest = Guest {
+    skill: "VersionedSkill",
+    component: "release_guest",
+    folder: "tests/guests/release",
+};
 /// The example skill.
 pub(crate) const ECHO: Guest = Guest {
     skill: "EchoSkill",
@@ -55,7 +61,8 @@ impl Guest {
         Ok(path)
     }
 
-    fn manifest_path(self) -> Result<PathBuf> {
+    /// Where its `skill.toml` is.
+    pub(crate) fn manifest_path(self) -> Result<PathBuf> {
         Ok(root()?.join(self.folder).join("skill.toml"))
     }
 

@@ -9,6 +9,7 @@
 mod guests;
 mod idle;
 mod load;
+mod ota;
 mod processes;
 mod queue;
 mod remote;
@@ -29,7 +30,7 @@ struct Cli {
     /// Shorter runs; figures are rougher
     #[arg(long)]
     quick: bool,
-    /// Only the measurements whose name contains this: sandbox, remote, idle, sleepers, queue
+    /// Only the measurements whose name contains this: sandbox, remote, idle, sleepers, queue, ota
     only: Option<String>,
     #[command(subcommand)]
     role: Option<Role>,
@@ -70,12 +71,13 @@ fn run(cli: &Cli) -> Result<()> {
     }
     let effort = Effort { quick: cli.quick };
     type Measurement = fn(Effort) -> Result<Vec<Row>>;
-    let all: [(&str, Measurement); 5] = [
+    let all: [(&str, Measurement); 6] = [
         ("sandbox", sandbox::measure),
         ("remote", remote::measure),
         ("idle", idle::measure),
         ("sleepers", sleepers::measure),
         ("queue", queue::measure),
+        ("ota", ota::measure),
     ];
     let mut rows = Vec::new();
     for (name, measure) in all {

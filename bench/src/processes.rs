@@ -36,14 +36,19 @@ impl Running {
 
     /// Resident memory, bytes.
     pub(crate) fn resident_bytes(&self) -> Result<u64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let line = status
-            .lines()
-            .find(|line| line.starts_with("VmRSS:"))
-            .context("no VmRSS")?;
-        let kib: u64 = line.split_whitespace().nth(1).context("no figure")?.parse()?;
-        Ok(kib * 1024)
+        resident_bytes_of(self.child.id())
     }
+}
+
+/// Resident memory of a process, bytes.
+pub(crate) fn resident_bytes_of(process: u32) -> Result<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
+    let line = status
+        .lines()
+        .find(|line| line.starts_with("VmRSS:"))
+        .context("no VmRSS")?;
+    let kib: u64 = line.split_whitespace().nth(1).context("no figure")?.parse()?;
+    Ok(kib * 1024)
 }
 
 impl Drop for Running {
@@ -72,9 +77,14 @@ pub(crate) const TOKEN: &str = "bench";
 
 /// A nexus on a free port, in `--dev`.
 pub(crate) fn start_nexus(data_dir: &Path, environment: &[(&str, &str)]) -> Result<Running> {
+    start_nexus_on(data_dir, 0, environment)
+}
+
+/// The same on a port of our choice; 0: any.
+pub(crate) fn start_nexus_on(data_dir: &Path, port: u16, environment: &[(&str, &str)]) -> Result<Running> {
     let mut nexus = Command::new(venom_host()?);
     nexus
-        .args(["nexus", "--dev", "--port", "0", "--data-dir"])
+        .args(["nexus", "--dev", "--port", &port.to_string(), "--data-dir"])
         .arg(data_dir);
     nexus
         .envs(environment.iter().copied())
