@@ -20,7 +20,6 @@ mod kept;
 mod state;
 mod turn;
 
-mod draft;
 mod next_release;
 mod next_root;
 

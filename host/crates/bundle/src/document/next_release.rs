@@ -56,7 +56,7 @@ impl Release {
     /// fallback and grants of the entry it replaces stay; an approval does not.
     pub fn put(&mut self, skill: &str, bundle: BundleRef, selector: Selector) {
         let first = self.entries.iter().position(|entry| entry.skill == skill);
-        let same = |entry: &Entry| entry.skill == skill && entry.selector == selector;
+        let same = |entry: &Entry| entry.skill == skill && entry.selector.normal() == selector.normal();
         let replaced = self.entries.iter().find(|entry| same(entry));
         let entry = Entry {
             skill: skill.to_owned(),
@@ -67,12 +67,12 @@ impl Release {
             approved: false,
             selector,
         };
-        if entry.selector.is_everybody() {
+        if entry.selector.normal() == Selector::default().normal() {
             self.entries.retain(|entry| entry.skill != skill);
         } else if let Some(place) = self
             .entries
             .iter_mut()
-            .find(|old| old.skill == skill && old.selector == entry.selector)
+            .find(|old| old.skill == skill && old.selector.normal() == entry.selector.normal())
         {
             *place = entry;
             return;
@@ -291,5 +291,23 @@ mod tests {
         assert_eq!(words, ["Moved 1.0.0 2.0.0", "New - 1.0.0", "Gone 1.0.0 -"]);
         assert_eq!(after.changes(None).len(), after.entries.len());
         assert!(after.changes(Some(&after)).is_empty());
+    }
+
+    #[test]
+    fn the_same_spores_in_other_words_are_the_same_spores() {
+        let with = |tags: &[&str], percent| Selector {
+            tags: tags.iter().map(|&tag| tag.to_owned()).collect(),
+            percent,
+            ..Selector::default()
+        };
+        let mut next = release();
+        next.put("EchoSkill", bundle("1.0.0"), with(&["a", "b"], None));
+        next.put("EchoSkill", bundle("2.0.0"), with(&["b", "a"], Some(100)));
+        let [entry] = &next.entries[..] else { panic!("{next:?}") };
+        assert_eq!(entry.bundle, bundle("2.0.0"));
+        next.put("EchoSkill", bundle("3.0.0"), with(&[], Some(100)));
+        let [entry] = &next.entries[..] else { panic!("{next:?}") };
+        assert_eq!(entry.bundle, bundle("3.0.0"));
+        next.checked().unwrap();
     }
 }

@@ -119,7 +119,7 @@ fn documents_are_stored_as_they_were() {
 fn a_state_is_kept_as_it_was() {
     let mut state = running(5);
     state
-        .take_root(&signed_root(&next_root(&pinned(), Root::begin_epoch)))
+        .take_root(&signed_root(&next_root(&pinned(), begin_epoch)))
         .unwrap();
     let text = String::from_utf8(state.to_bytes()).unwrap();
     same("state.json", &text);

@@ -138,17 +138,18 @@ fn case_08_used_up_numbers_end_with_the_epoch() {
     state.take_release(&signed_release(MAX_SEQ)).unwrap();
     older(state.take_release(&signed_release(MAX_SEQ - 1)), "release");
     let used_up = state.current().unwrap().release.clone();
-    let error = used_up.successor(state.root().root(), day(1), day(2)).unwrap_err();
-    assert!(error.to_string().contains("used up"), "{error}");
+    let next = |root: &venom_bundle::Root| used_up.release().next(used_up.digest(), root, day(1), day(200));
+    let error = next(state.root().root()).checked().unwrap_err();
+    assert!(error.to_string().contains("end with 2^53"), "{error}");
 
     let leap = next_root(&pinned(), |root| root.epoch += 2);
     assert!(matches!(
         document(state.take_root(&signed_root(&leap))),
         DocumentError::Value { .. }
     ));
-    let next = next_root(&pinned(), venom_bundle::Root::begin_epoch);
-    state.take_root(&signed_root(&next)).unwrap();
-    let again = used_up.successor(&next, day(1), day(200)).unwrap();
+    let new_root = next_root(&pinned(), begin_epoch);
+    state.take_root(&signed_root(&new_root)).unwrap();
+    let again = next(&new_root);
     assert_eq!((again.epoch, again.seq, again.prev_sha256), (2, 1, None));
     let again = sign(again.unsigned(), &[RELEASE]);
     state
@@ -306,7 +307,7 @@ fn case_11_a_release_from_the_future_is_over_with_the_next() {
     let mut state = running(5);
     state.take_release(&sign(future.unsigned(), &[RELEASE])).unwrap();
     state
-        .take_root(&signed_root(&next_root(&pinned(), venom_bundle::Root::begin_epoch)))
+        .take_root(&signed_root(&next_root(&pinned(), begin_epoch)))
         .unwrap();
     assert_eq!(state.time(day(2)), day(2));
 }
@@ -346,7 +347,9 @@ fn releases_are_published_in_a_chain_but_taken_with_gaps() {
     let state = running(5);
     let current = state.current().unwrap().release.clone();
     let trusted = |bytes: &[u8]| state.root().release(bytes, &Channel::default()).unwrap();
-    let next = current.successor(state.root().root(), day(1), day(180)).unwrap();
+    let next = current
+        .release()
+        .next(current.digest(), state.root().root(), day(1), day(180));
     let chained = trusted(&sign(next.unsigned(), &[RELEASE]));
     state.check_chain(&chained).unwrap();
     state.check_chain(&current).unwrap();
@@ -371,7 +374,7 @@ fn releases_are_published_in_a_chain_but_taken_with_gaps() {
 fn what_an_earlier_root_believed_runs_on_and_is_not_installed() {
     let mut state = running(5);
     state
-        .take_root(&signed_root(&next_root(&pinned(), venom_bundle::Root::begin_epoch)))
+        .take_root(&signed_root(&next_root(&pinned(), begin_epoch)))
         .unwrap();
     for mut state in [restarted(&state), state] {
         let release = state.current().unwrap().release.clone();
@@ -501,7 +504,7 @@ fn kept_bytes_that_do_not_fit_together_are_refused() {
     let mut state = running(5);
     let first = state.root().to_text();
     state
-        .take_root(&signed_root(&next_root(&pinned(), venom_bundle::Root::begin_epoch)))
+        .take_root(&signed_root(&next_root(&pinned(), begin_epoch)))
         .unwrap();
     let kept: serde_json::Value = serde_json::from_slice(&state.to_bytes()).unwrap();
     assert_eq!(kept["believed_under"], json!(first));
@@ -575,7 +578,7 @@ fn the_largest_documents_are_kept_and_taken_up() {
     state
         .take_rollout(&fill(signed_rollout(&release, 1), DocumentKind::Rollout))
         .unwrap();
-    let next = next_root(&pinned(), venom_bundle::Root::begin_epoch);
+    let next = next_root(&pinned(), begin_epoch);
     state.take_root(&fill(signed_root(&next), DocumentKind::Root)).unwrap();
     assert!(state.to_bytes().len() > 800_000);
     restarted(&state);

@@ -14,6 +14,7 @@ mod documents;
 mod golden;
 mod golden_documents;
 mod growing;
+mod host_artefact;
 mod hostile;
 mod keys;
 mod mutations;

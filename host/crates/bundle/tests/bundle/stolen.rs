@@ -283,7 +283,7 @@ fn case_25_a_stolen_release_key_makes_no_bundle_and_ends_with_the_next_root() {
 
     // recovery: another key, another epoch
     let next = next_root(&pinned(), |root| {
-        root.begin_epoch();
+        begin_epoch(root);
         root.roles.release = role(&[RELEASE + 1], 1);
     });
     state.take_root(&signed_root(&next)).unwrap();
@@ -373,7 +373,7 @@ fn case_25_root_keys_below_the_threshold_change_nothing() {
         |root| root.roles.rollout = role(&[NOBODY], 1),
         |root| root.publishers[0].prefix = "*".to_owned(),
         |root| root.expires = day(9_000),
-        Root::begin_epoch,
+        begin_epoch,
     ] {
         let next = next_root(&pinned(), change);
         let error = state.take_root(&sign(next.unsigned(), &thief)).unwrap_err();
