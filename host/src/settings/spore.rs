@@ -33,7 +33,6 @@ pub(crate) struct SporeSettings {
     pub switched_off: Vec<&'static str>,
     pub sandbox: SandboxSettings,
     /// Updates over the air.
-    #[cfg_attr(not(test), expect(dead_code, reason = "read where the spore's updater is started"))]
     pub updates: UpdateSettings,
     /// Redis whose broadcasts it hears; none: it hears those that its nexus sends on.
     pub redis: Option<RedisSettings>,

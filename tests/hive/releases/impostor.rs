@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::Result;
 use futures_util::{SinkExt as _, StreamExt as _};
@@ -61,12 +61,12 @@ impl Impostor {
     /// Serves these bytes for a bundle, be they its own or not.
     pub(super) fn serve(&self, packed: &Packed, bytes: &[u8]) {
         let name = packed.bundle.file_sha256.to_string();
-        self.shared.blobs.lock().unwrap().insert(name, bytes.to_vec());
+        held(&self.shared.blobs).insert(name, bytes.to_vec());
     }
 
     /// Answers every ask with these documents from now on.
     pub(super) fn answer(&self, roots: &[&str], release: Option<&str>, rollout: Option<&str>) {
-        *self.shared.answer.lock().unwrap() =
+        *held(&self.shared.answer) =
             json!({"channel": "stable", "roots": roots, "release": release, "rollout": rollout});
     }
 
@@ -83,7 +83,7 @@ impl Impostor {
 
     /// How often it was asked.
     pub(super) fn asks(&self) -> usize {
-        *self.shared.asks.lock().unwrap()
+        *held(&self.shared.asks)
     }
 
     /// Waits until what is served now was asked for.
@@ -94,7 +94,7 @@ impl Impostor {
 
     /// The newest report.
     pub(super) fn report(&self) -> Value {
-        self.shared.reports.lock().unwrap().last().cloned().unwrap_or_default()
+        held(&self.shared.reports).last().cloned().unwrap_or_default()
     }
 
     /// Waits until the newest report shows the skill in this state, with this version.
@@ -107,6 +107,10 @@ impl Impostor {
         });
         waited.await.map_err(|error| error.context(self.report().to_string()))
     }
+}
+
+fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 async fn visit(socket: TcpStream, shared: Arc<Shared>) {
@@ -128,7 +132,7 @@ async fn serve_blob(mut socket: TcpStream, request: &str, shared: &Shared) -> st
     let _ = socket.read(&mut read).await?;
     let path = request.split(' ').nth(1).unwrap_or_default();
     let name = path.rsplit('/').next().unwrap_or_default();
-    let blob = shared.blobs.lock().unwrap().get(name).cloned();
+    let blob = held(&shared.blobs).get(name).cloned();
     let (status, body) = blob.map_or(("404 Not Found", Vec::new()), |blob| ("200 OK", blob));
     let head = format!(
         "HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
@@ -151,12 +155,12 @@ async fn talk(socket: TcpStream, shared: Arc<Shared>) {
                 json!({"protocol": 2, "heartbeat_timeout": 60.0, "version": "0.1.0"}),
             )),
             "RELEASE_ASK" => {
-                *shared.asks.lock().unwrap() += 1;
-                let answer = shared.answer.lock().unwrap().clone();
+                *held(&shared.asks) += 1;
+                let answer = held(&shared.answer).clone();
                 (!answer.is_null()).then_some(("RELEASE_ANSWER", answer))
             }
             "UPDATE_REPORT" => {
-                shared.reports.lock().unwrap().push(frame["payload"].clone());
+                held(&shared.reports).push(frame["payload"].clone());
                 None
             }
             _ => None,

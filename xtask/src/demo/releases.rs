@@ -227,18 +227,7 @@ impl Stage {
             },
         )?;
 
-        let forged = self.directory.join("forged.json");
-        let online = self.data.join("keys/online.key");
-        let made = self.host(&["release", "create", "--out"], |create| {
-            create
-                .arg(&forged)
-                .arg("--add")
-                .arg(&good)
-                .arg("--key")
-                .arg(&online)
-                .args(nexus);
-        })?;
-        ensure!(made.status.success(), "{}", said(&made));
+        let forged = self.forge(&good)?;
         self.refused(
             "a release signed with the stolen online key",
             &["release", "publish"],
@@ -250,15 +239,32 @@ impl Stage {
         Ok(3)
     }
 
+    /// A release that a thief of the online key makes: in a data directory of their own, where that key may sign all.
+    fn forge(&self, bundle: &Path) -> Result<PathBuf> {
+        let (thief, forged) = (self.directory.join("thief"), self.directory.join("forged.json"));
+        std::fs::create_dir_all(thief.join("keys"))?;
+        for (from, to) in [("online.key", "publisher.key"), ("online.pub", "publisher.pub")] {
+            std::fs::copy(self.data.join("keys").join(from), thief.join("keys").join(to))?;
+        }
+        let make = |words: &[&str], bundle: Option<&Path>| {
+            let mut command = Command::new(&self.host);
+            command.args(words).arg("--data-dir").arg(&thief);
+            if let Some(bundle) = bundle {
+                command.arg("--add").arg(bundle).arg("--out").arg(&forged);
+            }
+            let made = command.output()?;
+            ensure!(made.status.success(), "{}", said(&made));
+            Ok(())
+        };
+        make(&["init"], None)?;
+        make(&["release", "create", "--first", "--sign"], Some(bundle))?;
+        Ok(forged)
+    }
+
     fn refused(&self, what: &str, words: &[&str], more: impl FnOnce(&mut Command)) -> Result<()> {
         let tried = self.host(words, more)?;
         ensure!(!tried.status.success(), "{what} was taken");
-        let why = said(&tried);
-        let why = why
-            .lines()
-            .find_map(|line| line.trim().strip_prefix("why: "))
-            .unwrap_or(&why);
-        println!("  {what}\n  -> refused: {why}");
+        println!("  {what}\n  -> {}", said(&tried).replace('\n', "\n     "));
         Ok(())
     }
 }

@@ -145,8 +145,11 @@ fn misplaced(release: &Release, current: &Line) -> Option<String> {
             "its number must be greater than {epoch}.{seq}, that of the current release"
         ));
     }
-    let follows = release.prev_sha256 == Some(current.digest) || release.epoch > epoch;
-    (!follows).then(|| format!("its prev_sha256 must be {}, the current release", current.digest))
+    let expected = (release.epoch == epoch).then_some(current.digest);
+    (release.prev_sha256 != expected).then(|| match expected {
+        Some(digest) => format!("its prev_sha256 must be {digest}, the current release"),
+        None => "its prev_sha256 must be absent: it is the first of its epoch".to_owned(),
+    })
 }
 
 /// What a release would do on one spore. Of a spore that follows another channel, or none, that is nothing.

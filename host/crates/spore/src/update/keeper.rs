@@ -50,14 +50,22 @@ impl Keeper {
         let Some(kept) = kept else {
             return Ok(pinned.map(|root| TrustState::new(root, settings.channel.clone())));
         };
-        let state = TrustState::from_bytes(&kept).map_err(|error: StateError| damaged(error.to_string()))?;
+        let mut state = TrustState::from_bytes(&kept).map_err(|error: StateError| damaged(error.to_string()))?;
         match pinned {
             Some(root) if root.root().swarm_id != state.root().root().swarm_id => Err(UpdateError::OtherSwarm {
                 path: settings.directory.clone(),
                 kept: state.root().root().swarm_id.to_string(),
                 pinned: root.root().swarm_id.to_string(),
             }),
-            _ => Ok(Some(state)),
+            Some(root) => {
+                // an operator who puts a newer root there means it
+                let taken = state.repin(root);
+                taken.map_err(|error| UpdateError::Contradiction {
+                    problem: error.to_string(),
+                })?;
+                Ok(Some(state))
+            }
+            None => Ok(Some(state)),
         }
     }
 

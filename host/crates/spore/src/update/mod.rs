@@ -63,6 +63,12 @@ pub enum UpdateError {
         /// What is wrong.
         problem: String,
     },
+    /// The operator's root and the one kept cannot both be right.
+    #[error("the root this spore is to trust and the one it trusts already contradict each other: {problem}")]
+    Contradiction {
+        /// How.
+        problem: String,
+    },
     /// Another swarm's root.
     #[error(
         "the root is of swarm {pinned}, but {} follows swarm {kept}: give the spore another data directory, or remove that one to change swarms",
