@@ -254,3 +254,42 @@ async fn a_nexus_with_another_root_publishes_nothing() {
     assert_eq!(Kept::audited(&directory, "trust_alarm").len(), 1);
     pair.stop().await;
 }
+
+#[tokio::test]
+async fn with_every_third_message_to_the_broker_lost_releases_only_come_later() {
+    let directory = tempfile::tempdir().unwrap();
+    let broker = crate::harness::sqlite_in(directory.path(), Settings::default());
+    let broker = Arc::new(crate::faulty::Faulty::new(broker, crate::chance::Chance::new(11)));
+    let mut settings = keeping(directory.path());
+    settings.releases.poll = Duration::from_millis(50);
+    let nexus = started(settings, broker).await;
+    let mut before = None;
+    for seq in 1..=4 {
+        let bundle = bundle("EchoSkill", &format!("{seq}.0.0"), &[]);
+        let entry = entry("EchoSkill", named(&bundle, &format!("{seq}.0.0")));
+        until("the bundle to be taken", async || {
+            let answer = upload(&nexus, bundle.to_bytes()).await;
+            assert!([200, 201, 503].contains(&answer.status), "{answer:?}");
+            (answer.status != 503).then_some(())
+        })
+        .await;
+        let release = release(seq, before, vec![entry]);
+        let mut spore = spore_in(&nexus, &release, 0..5_000).await;
+        let plan = json!({ "waves": [{ "percent": 50.0 }, { "percent": 100.0 }] });
+        let view = until("the release to be taken", async || {
+            let answer = publish(&nexus, &release, Some(plan.clone())).await;
+            assert!([200, 201, 503].contains(&answer.status), "{answer:?}");
+            (answer.status != 503).then_some(answer.body)
+        })
+        .await;
+        assert_eq!(view["seq"], seq);
+        spore.say("UPDATE_REPORT", report(&release, "committed")).await;
+        rollout_when(&nexus, "the end", |view| {
+            view["state"] == "completed" && view["seq"] == seq
+        })
+        .await;
+        before = Some(release.unsigned().digest());
+        spore.say("DISCONNECT", json!({})).await;
+    }
+    nexus.stop().await;
+}
