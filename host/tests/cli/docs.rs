@@ -1,4 +1,4 @@
-//! What README.md and docs/tasks.md tell people to type works as it is written.
+//! What README.md, docs/tasks.md and docs/releases.md tell people to type works as it is written.
 
 use std::process::Command;
 
@@ -7,6 +7,7 @@ use crate::home::{Home, Running, Said};
 use crate::redis_server::RedisServer;
 
 const GUIDE: &str = include_str!("../../../docs/tasks.md");
+const RELEASES: &str = include_str!("../../../docs/releases.md");
 const README: &str = include_str!("../../../README.md");
 
 /// Blocks of one language.
@@ -34,6 +35,7 @@ fn type_in(home: &Home, nexus: &Running, script: &str) -> Said {
     let output = Command::new("sh")
         .args(["-euc", script])
         .env_clear()
+        .current_dir(home.path().parent().unwrap())
         .env("PATH", path)
         .env("VENOM_DATA_DIR", home.path())
         .env("VENOM_NEXUS", &nexus.ready)
@@ -135,4 +137,60 @@ fn the_user_of_redis_may_do_what_a_nexus_does_and_no_more() {
     assert!(!told.contains("lacks a right") && !told.contains("NOPERM"), "{told}");
     let others = redis.commands(&[&["AUTH", "hive", "PASSWORD"], &["GET", "other"], &["FLUSHALL"]]);
     assert_eq!(others.matches("-NOPERM").count(), 2, "{others}");
+}
+
+/// Bundles the guide speaks of, built from the template; the third asks for more.
+fn greeters(home: &Home) {
+    let place = home.path().parent().unwrap().join("greeter");
+    let project = place.display().to_string();
+    home.run(&["skill", "new", "Greeter", "--dir", &project]).fine();
+    std::fs::copy(crate::home::repository().join("Cargo.lock"), place.join("Cargo.lock")).unwrap();
+    let built = home.run(&["skill", "build", &project, "--json"]);
+    assert_eq!(built.code, 0, "{}", built.err);
+    let component = built.json()["component"].as_str().unwrap().to_owned();
+    let manifest = std::fs::read_to_string(place.join("skill.toml")).unwrap();
+    for (version, name, asks) in [
+        ("1.0.0", "Greeter.venom", ""),
+        ("2.0.0", "Greeter-2.venom", ""),
+        ("3.0.0", "Greeter-3.venom", "\n[capabilities]\nenv = [\"LANG\"]\n"),
+    ] {
+        home.write_beside("skill.toml", &format!("{}{asks}", manifest.replace("0.1.0", version)));
+        home.run(&["bundle", "pack", &component, "--out", name]).fine();
+    }
+}
+
+#[test]
+fn the_guide_of_releases_can_be_followed_from_end_to_end() {
+    let home = Home::initialised();
+    greeters(&home);
+    let nexus = home.start(&["nexus", "--port", "0", "--local-fallback", "off"], "nexus ready ");
+    let spore = ["spore", "--nexus", &nexus.ready, "--update-soak", "1s"];
+    let _spore = home.start(&spore, "spore ready ");
+    let of_readme = blocks(README, "console")
+        .into_iter()
+        .filter(|block| block.contains("venom-host release"));
+    let shown: Vec<&str> = of_readme.chain(blocks(RELEASES, "console")).collect();
+    assert!(shown.len() >= 8, "the guide shows commands");
+    for block in shown {
+        let commands = block.lines().filter_map(|line| line.strip_prefix("$ "));
+        // That one goes on for ever, and has a test of its own.
+        let ends = commands.filter(|line| !line.contains("--watch"));
+        let script: String = ends.map(|line| format!("{line}\n")).collect();
+        let said = type_in(&home, &nexus, &script);
+        assert_eq!(said.code, 0, "{script}\n{}{}", said.out, said.err);
+    }
+}
+
+#[test]
+fn the_settings_of_releases_are_settings() {
+    let home = Home::initialised();
+    let [settings] = blocks(RELEASES, "toml")[..] else {
+        panic!("one block of settings")
+    };
+    home.write("venom.toml", settings);
+    let doctor = home.run(&["doctor", "--json"]).json();
+    let checks = doctor["checks"].as_array().unwrap();
+    let of = |name: &str| checks.iter().find(|check| check["name"] == name).unwrap();
+    assert_eq!(of("settings")["status"], "ok", "{doctor}");
+    assert!(of("updates")["detail"].as_str().unwrap().contains("within its window"));
 }

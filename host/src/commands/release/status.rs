@@ -90,6 +90,7 @@ pub(crate) async fn follow(
             );
         }
         screen.show(&view)?;
+        screen.tell_held(&view);
         if let Some(end) = end(&view) {
             return screen.finish(&view, end);
         }
@@ -129,6 +130,7 @@ struct Screen {
     drawn: usize,
     head: String,
     known: BTreeMap<(String, Option<String>), Row>,
+    told_held: bool,
 }
 
 impl Screen {
@@ -139,6 +141,7 @@ impl Screen {
             drawn: 0,
             head: String::new(),
             known: BTreeMap::new(),
+            told_held: false,
         }
     }
 
@@ -161,6 +164,14 @@ impl Screen {
             }
         }
         Ok(())
+    }
+
+    /// A rollout whose spores hold a skill waits for an operator: said once.
+    fn tell_held(&mut self, view: &RolloutView) {
+        if view.counts.held > 0 && !self.told_held && !self.json && !self.redraws {
+            output::note("spores hold what asks for more: approve it with `venom-host release approve SKILL`");
+            self.told_held = true;
+        }
     }
 
     fn tell(&self, row: &Row) -> Result<(), Failure> {

@@ -53,18 +53,18 @@ impl Release {
 
     /// Puts a bundle in. For everybody, it takes the place of all entries of the skill. For some, it takes the place of
     /// the entry for the same ones, or else comes before the others, as the first that selects a spore counts. Floor,
-    /// fallback and grants of the entry it replaces stay; an approval does not.
+    /// fallback and grants of the entry it replaces stay; an approval stays with its bundle.
     pub fn put(&mut self, skill: &str, bundle: BundleRef, selector: Selector) {
         let first = self.entries.iter().position(|entry| entry.skill == skill);
         let same = |entry: &Entry| entry.skill == skill && entry.selector.normal() == selector.normal();
         let replaced = self.entries.iter().find(|entry| same(entry));
         let entry = Entry {
             skill: skill.to_owned(),
-            bundle,
             grants: replaced.and_then(|entry| entry.grants.clone()),
             floor: replaced.and_then(|entry| entry.floor.clone()),
             fallback: replaced.and_then(|entry| entry.fallback.clone()),
-            approved: false,
+            approved: replaced.is_some_and(|entry| entry.approved && entry.bundle.sha256 == bundle.sha256),
+            bundle,
             selector,
         };
         if entry.selector.normal() == Selector::default().normal() {
@@ -262,6 +262,8 @@ mod tests {
         assert!(release.set_floor("Echo", &floor) && release.approve("Echo"));
         assert!(release.set_fallback("Echo", &bundle("1.0.0")) && release.add_source("Echo", "https://a"));
         assert!(release.grant("Echo", &SkillPolicy::default()) && !release.approve("Other"));
+        release.put("Echo", bundle("1.0.0"), Selector::default());
+        assert!(release.entries[0].approved, "it is what was approved");
         release.put("Echo", bundle("2.0.0"), Selector::default());
         let entry = &release.entries[0];
         assert!(!entry.approved && entry.bundle.sources.is_empty());
