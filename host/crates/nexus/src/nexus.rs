@@ -121,6 +121,7 @@ impl Nexus {
         }
         if let Some(releases) = &shared.releases {
             releases.start(&shared.tasks, &shared.ending);
+            releases.first_look().await;
         }
         let server = Server {
             router: api::router(Arc::clone(&shared)),

@@ -53,6 +53,8 @@ pub(crate) use words::is_ours as is_about_releases;
 
 /// Uploads that are verified at one time: each holds a whole bundle in memory.
 const UPLOADS: usize = 2;
+/// Longest wait for the broker before callers are let in.
+const FIRST_LOOK: std::time::Duration = std::time::Duration::from_secs(2);
 
 /// See the module.
 pub(crate) struct Releases {
@@ -118,6 +120,15 @@ impl Releases {
         let hear = Arc::clone(self).hear(hints);
         tasks.spawn(ending.clone().run_until_cancelled_owned(hear));
         tasks.spawn(ending.clone().run_until_cancelled_owned(Arc::clone(self).drive()));
+    }
+
+    /// Waits for the first look, so that who comes first is not sent away; no longer than [`FIRST_LOOK`], as the broker may
+    /// be away.
+    pub(crate) async fn first_look(&self) {
+        let mut picture = self.picture.subscribe();
+        let looked = picture.wait_for(Option::is_some);
+        // without one, routes say what is wrong
+        let _ = tokio::time::timeout(FIRST_LOOK, looked).await;
     }
 
     /// Everything as of the last look.
