@@ -33,7 +33,7 @@ pub(crate) struct UpdateSettings {
     pub poll: Duration,
     /// Times of day at which it may install; empty: always.
     pub window: Vec<Window>,
-    /// Least time between two installations of one skill.
+    /// Least time between the installs of two releases.
     pub min_interval: Duration,
     /// Hosts bundles may come from, beside the nexus.
     pub allowed_hosts: Vec<String>,

@@ -117,21 +117,14 @@ impl Disk {
         File::open(self.directory.join("bundles"))?.sync_all()
     }
 
-    /// Removes bundles that are neither needed nor among the newest `keep`, and all partial files but those `coming`.
-    pub(super) fn clean(&self, needed: &BTreeSet<Digest>, keep: usize, coming: &BTreeSet<Digest>) -> io::Result<()> {
-        let mut others = Vec::new();
+    /// Removes all bundles but the `needed`, and all partial files but those `coming`.
+    pub(super) fn clean(&self, needed: &BTreeSet<Digest>, coming: &BTreeSet<Digest>) -> io::Result<()> {
         for entry in fs::read_dir(self.directory.join("bundles"))? {
-            let entry = entry?;
-            let is_needed = digest_of(&entry.path()).is_some_and(|digest| needed.contains(&digest));
-            if !is_needed {
-                others.push((entry.metadata()?.modified()?, entry.path()));
+            let path = entry?.path();
+            if digest_of(&path).is_none_or(|digest| !needed.contains(&digest)) {
+                self.step()?;
+                fs::remove_file(path)?;
             }
-        }
-        others.sort();
-        let spare = others.len().saturating_sub(keep);
-        for (_, path) in others.into_iter().take(spare) {
-            self.step()?;
-            fs::remove_file(path)?;
         }
         for entry in fs::read_dir(self.directory.join("partial"))? {
             let path = entry?.path();
@@ -166,20 +159,19 @@ mod tests {
     }
 
     #[test]
-    fn what_is_needed_stays_and_of_the_rest_the_newest() {
+    fn what_is_needed_stays_and_the_rest_goes() {
         let directory = tempfile::tempdir().unwrap();
         let disk = Disk::open(directory.path()).unwrap();
-        let files: Vec<Digest> = (0..6_u8).map(|n| Digest::of(&[n])).collect();
-        for (age, file) in files.iter().enumerate() {
+        let files: Vec<Digest> = (0..3_u8).map(|n| Digest::of(&[n])).collect();
+        for file in &files {
             fs::write(disk.bundle(file), "x").unwrap();
-            let time = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_000 + age as u64);
-            File::open(disk.bundle(file)).unwrap().set_modified(time).unwrap();
             fs::write(disk.partial(file), "x").unwrap();
         }
-        disk.clean(&[files[0]].into(), 2, &[files[5]].into()).unwrap();
-        let left: Vec<bool> = files.iter().map(|file| disk.bundle(file).exists()).collect();
-        assert_eq!(left, [true, false, false, false, true, true]);
-        let coming: Vec<bool> = files.iter().map(|file| disk.partial(file).exists()).collect();
-        assert_eq!(coming, [false, false, false, false, false, true]);
+        disk.clean(&[files[0]].into(), &[files[2]].into()).unwrap();
+        let there = |path: fn(&Disk, &Digest) -> PathBuf| -> Vec<bool> {
+            files.iter().map(|file| path(&disk, file).exists()).collect()
+        };
+        assert_eq!(there(Disk::bundle), [true, false, false]);
+        assert_eq!(there(Disk::partial), [false, false, true]);
     }
 }

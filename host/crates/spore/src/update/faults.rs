@@ -133,7 +133,7 @@ async fn live(keeper: &Keeper, states: &[TrustState; 3]) -> Acknowledged {
     }
     // only what is surely noted decides what is cleared away
     if noted {
-        let _ = keeper.disk.clean(&ledger(done.ledger).files(), 0, &[].into());
+        let _ = keeper.disk.clean(&ledger(done.ledger).files(0), &[].into());
     }
     done
 }
@@ -173,7 +173,7 @@ async fn case_20_the_power_fails_and_the_disk_is_full_at_every_write() {
                 version(&ledger) >= u64::from(done.ledger),
                 "{kind:?} {struck}: {ledger:?} after {done:?}"
             );
-            for file in ledger.files() {
+            for file in ledger.files(0) {
                 let kept = std::fs::read(again.disk.bundle(&file)).unwrap();
                 assert_eq!(Digest::of(&kept), file, "{kind:?} {struck}");
             }

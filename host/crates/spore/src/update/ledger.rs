@@ -11,6 +11,8 @@ use venom_protocol::{SkillReport, SkillState, Timestamp};
 const FORMAT: u32 = 1;
 /// Bundles remembered as bad for one skill; the oldest is forgotten first.
 const MOST_BAD: usize = 32;
+/// Files remembered for one skill, whatever the settings say.
+const MOST_FILES: usize = 100;
 
 /// See the module.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -43,6 +45,9 @@ pub(super) struct Record {
     /// Bundles that failed here, the newest last: they are not tried again.
     #[serde(default)]
     bad: Vec<Digest>,
+    /// Files of the bundles that were installed, the newest last.
+    #[serde(default)]
+    files: Vec<Digest>,
 }
 
 /// One installed bundle.
@@ -92,13 +97,17 @@ impl Ledger {
         serde_json::to_vec(self).unwrap_or_default()
     }
 
-    /// Files of bundles in use.
-    pub(super) fn files(&self) -> BTreeSet<Digest> {
-        let kept = self
+    /// Files of bundles that are in use, and of each skill the newest, `keep` in all.
+    pub(super) fn files(&self, keep: usize) -> BTreeSet<Digest> {
+        let records = self.skills.values();
+        let newest = records.flat_map(|record| record.files.iter().rev().take(keep)).copied();
+        let in_use = self
             .skills
             .values()
             .flat_map(|record| [&record.current, &record.previous]);
-        kept.flatten().map(|kept| kept.bundle.file_sha256).collect()
+        newest
+            .chain(in_use.flatten().map(|kept| kept.bundle.file_sha256))
+            .collect()
     }
 
     fn record(&mut self, skill: &str, now: Timestamp) -> &mut Record {
@@ -109,6 +118,7 @@ impl Ledger {
             reason: None,
             since: now,
             bad: Vec::new(),
+            files: Vec::new(),
         })
     }
 
@@ -129,6 +139,11 @@ impl Ledger {
     pub(super) fn installed(&mut self, skill: &str, kept: Kept, now: Timestamp) {
         self.last_release = Some(kept.release);
         let record = self.record(skill, now);
+        let file = kept.bundle.file_sha256;
+        record.files.retain(|known| *known != file);
+        record.files.push(file);
+        let over = record.files.len().saturating_sub(MOST_FILES);
+        record.files.drain(..over);
         record.previous = record.current.replace(kept);
         (record.state, record.reason, record.since) = (SkillState::Soaking, None, now);
         self.last_install = Some(now);
@@ -236,7 +251,13 @@ mod tests {
         assert!(record.is_bad(&kept(2).bundle.sha256) && !record.is_bad(&kept(1).bundle.sha256));
         assert_eq!((record.state, &record.previous), (SkillState::RolledBack, &None));
         assert_eq!(Ledger::parse(&ledger.to_bytes()), Ok(ledger.clone()));
-        assert_eq!(ledger.files(), [kept(1).bundle.file_sha256].into());
+        let file = |n| kept(n).bundle.file_sha256;
+        assert_eq!(ledger.files(0), [file(1)].into(), "in use");
+        for n in [3, 4, 5] {
+            ledger.installed("Echo", kept(n), now());
+        }
+        assert_eq!(ledger.files(2), [file(4), file(5)].into());
+        assert_eq!(ledger.files(3), [file(3), file(4), file(5)].into());
     }
 
     #[test]

@@ -181,11 +181,16 @@ impl Updater {
     }
 
     fn clean(&self) {
-        let (needed, keep) = (self.ledger.files(), self.settings.keep.saturating_sub(2));
+        let mut needed = self.ledger.files(self.settings.keep);
         let current = self.trusted.state.as_ref().and_then(|state| state.current());
         let entries = current.map_or(&[][..], |current| &current.release.release().entries);
-        let coming = entries.iter().map(|entry| entry.bundle.file_sha256).collect();
-        if let Err(error) = self.keeper.disk.clean(&needed, keep, &coming) {
+        let refs = entries
+            .iter()
+            .flat_map(|entry| [Some(&entry.bundle), entry.fallback.as_ref()]);
+        let coming: BTreeSet<Digest> = refs.flatten().map(|bundle| bundle.file_sha256).collect();
+        // one that has just come may be about to be staged
+        needed.extend(&coming);
+        if let Err(error) = self.keeper.disk.clean(&needed, &coming) {
             tracing::warn!(%error, "old bundles cannot be cleared away");
         }
     }
