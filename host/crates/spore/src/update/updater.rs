@@ -32,6 +32,8 @@ const LOOK: Duration = Duration::from_millis(50);
 const IDLE: Duration = Duration::from_secs(30);
 /// An answer that has not come by then is asked for again.
 const ANSWER: Duration = Duration::from_secs(10);
+/// Between two questions, however many hints come: anybody who can write to Redis can hint.
+const ASK_GAP: Duration = Duration::from_millis(100);
 /// First wait after a bundle could not be had or used for now; doubled each time.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 /// Longest wait.
@@ -55,6 +57,9 @@ pub struct Updater {
     /// When the nexus was asked and has not answered.
     asked: Option<Instant>,
     ask_again: bool,
+    last_ask: Option<Instant>,
+    /// A question that came too soon after the last is asked then.
+    ask_due: Option<Instant>,
     reported: Option<UpdateReport>,
     /// Since when the spore's own skills are there.
     began: Timestamp,
@@ -116,6 +121,8 @@ impl Updater {
             later: BTreeMap::new(),
             asked: None,
             ask_again: false,
+            last_ask: None,
+            ask_due: None,
             reported: None,
             began: Timestamp::now(),
         };
@@ -147,6 +154,11 @@ impl Updater {
             if Instant::now() >= poll {
                 self.ask(&employer);
                 poll = Instant::now() + jittered(self.settings.poll);
+            }
+            let unanswered = self.ask_again && self.asked.is_none_or(|at| at.elapsed() >= ANSWER);
+            if unanswered || self.ask_due.is_some_and(|due| due <= Instant::now()) {
+                self.ask_again = false;
+                self.ask(&employer);
             }
             self.watch(&employer).await;
         }
@@ -228,8 +240,14 @@ impl Updater {
             self.ask_again = true;
             return;
         }
+        let now = Instant::now();
+        let free = self.last_ask.map_or(now, |last| last + ASK_GAP);
+        if free > now {
+            self.ask_due = Some(free);
+            return;
+        }
         if let Some(ask) = self.trusted.ask(&self.settings) {
-            self.asked = Some(Instant::now());
+            (self.asked, self.last_ask, self.ask_due) = (Some(now), Some(now), None);
             employer.line.ask(ask);
         }
     }
@@ -239,7 +257,10 @@ impl Updater {
         let now = Instant::now();
         let watch = self.live.is_watching().then(|| now + LOOK);
         let later = self.later.values().map(|later| later.at).min();
-        [watch, later].into_iter().flatten().fold(now + IDLE, Instant::min)
+        [watch, later, self.ask_due]
+            .into_iter()
+            .flatten()
+            .fold(now + IDLE, Instant::min)
     }
 
     async fn reconcile(&mut self, employer: &Employer) {
