@@ -1,5 +1,6 @@
 //! The command line as types: what can be written, and the help for it. No logic, no environment, no I/O.
 
+mod audit;
 mod bundle;
 mod call;
 mod key;
@@ -15,6 +16,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub(crate) use audit::{AuditCommand, ShowAuditArgs, VerifyAuditArgs};
 pub(crate) use bundle::{BundleCommand, InspectBundleArgs, PackArgs, PublishBundleArgs, SignArgs, VerifyArgs};
 pub(crate) use call::{ExecArgs, NexusClientArgs, RunArgs, SandboxArgs};
 pub(crate) use key::{KeyCommand, NewKeyArgs, ShowKeyArgs};
@@ -122,6 +124,9 @@ pub(crate) enum Command {
     /// List, show and drain the nodes of a nexus
     #[command(subcommand)]
     Nodes(NodesCommand),
+    /// Check and show the log of security events
+    #[command(subcommand)]
+    Audit(AuditCommand),
     /// Check this installation and say what to repair
     Doctor(DoctorArgs),
     /// Print shell completions

@@ -1,6 +1,7 @@
 //! One file (or folder) for each command: build from settings, run, report. No command reads flags' defaults,
 //! the environment or the settings file by itself.
 
+mod audit;
 mod bundle;
 mod completions;
 mod doctor;
@@ -52,6 +53,7 @@ pub(crate) fn run(command: Command, sources: Sources) -> Result<(), Failure> {
             let client = ClientSettings::merge(args.nexus.clone(), &sources)?;
             wait(map::run(*args, client, data))
         }
+        Command::Audit(command) => audit::run(command),
         Command::Doctor(args) => wait(doctor::run(args, sources)),
         Command::Completions(args) => {
             completions::run(&args);

@@ -47,7 +47,10 @@ const UPDATES: [&str; 17] = [
     "root publish",
 ];
 
-const MORE: [&str; 14] = [
+const MORE: [&str; 17] = [
+    "audit",
+    "audit verify",
+    "audit show",
     "nodes list",
     "nodes show",
     "nodes drain",

@@ -4,23 +4,28 @@
 use cargo_metadata::{DependencyKind, Metadata};
 
 /// What each crate may depend on. `*`: anything of ours.
-const EDGES: [(&str, &[&str]); 19] = [
+const EDGES: [(&str, &[&str]); 20] = [
     ("venom-protocol", &[]),
     ("venom-foreman", &["venom-protocol"]),
     ("venom-broker", &["venom-protocol"]),
     ("venom-bundle", &["venom-protocol"]),
+    ("venom-audit", &["venom-protocol"]),
     ("venom-runtime", &["venom-bundle", "venom-protocol"]),
     (
         "venom-nexus",
         &[
             "venom-foreman",
             "venom-broker",
+            "venom-audit",
             "venom-bundle",
             "venom-protocol",
             "venom-runtime",
         ],
     ),
-    ("venom-spore", &["venom-runtime", "venom-bundle", "venom-protocol"]),
+    (
+        "venom-spore",
+        &["venom-runtime", "venom-audit", "venom-bundle", "venom-protocol"],
+    ),
     ("venom-sdk-macros", &[]),
     ("venom-sdk", &["venom-sdk-macros"]),
     ("echo-skill", &["venom-sdk"]),
