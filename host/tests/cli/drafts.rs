@@ -95,9 +95,10 @@ fn a_release_is_put_together_step_by_step() {
         canary["selector"],
         serde_json::json!({"tags": ["canary"], "percent": 10})
     );
+    assert_eq!(canary["fallback"]["version"], "1.0.0");
+    assert_eq!(everybody["fallback"], Value::Null, "it is that bundle itself");
     for entry in [canary, everybody] {
         assert_eq!((&entry["approved"], &entry["floor"]), (&true.into(), &"1.0.0".into()));
-        assert_eq!(entry["fallback"]["version"], "1.0.0");
         assert_eq!(entry["grants"]["dns"][0], "example.com");
         assert_eq!(entry["bundle"]["sources"][0], "https://bundles.example/echo.venom");
     }

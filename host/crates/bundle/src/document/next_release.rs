@@ -62,7 +62,9 @@ impl Release {
             skill: skill.to_owned(),
             grants: replaced.and_then(|entry| entry.grants.clone()),
             floor: replaced.and_then(|entry| entry.floor.clone()),
-            fallback: replaced.and_then(|entry| entry.fallback.clone()),
+            fallback: replaced
+                .and_then(|entry| entry.fallback.clone())
+                .filter(|fallback| fallback.sha256 != bundle.sha256),
             approved: replaced.is_some_and(|entry| entry.approved && entry.bundle.sha256 == bundle.sha256),
             bundle,
             selector,
@@ -103,9 +105,13 @@ impl Release {
         self.edit(skill, |entry| entry.floor = Some(floor.clone()))
     }
 
-    /// Gives all entries of a skill something to fall back to; says whether it is there.
+    /// Gives all entries of a skill something to fall back to, but for those that are that bundle; says whether it is there.
     pub fn set_fallback(&mut self, skill: &str, bundle: &BundleRef) -> bool {
-        self.edit(skill, |entry| entry.fallback = Some(bundle.clone()))
+        self.edit(skill, |entry| {
+            if entry.bundle.sha256 != bundle.sha256 {
+                entry.fallback = Some(bundle.clone());
+            }
+        })
     }
 
     /// Names one more place from which the bundles of a skill may come; says whether it is there.
@@ -260,7 +266,8 @@ mod tests {
         release.put("Echo", bundle("1.0.0"), Selector::default());
         let floor: Version = "1.0.0".parse().unwrap();
         assert!(release.set_floor("Echo", &floor) && release.approve("Echo"));
-        assert!(release.set_fallback("Echo", &bundle("1.0.0")) && release.add_source("Echo", "https://a"));
+        assert!(release.set_fallback("Echo", &bundle("1.0.0")) && release.entries[0].fallback.is_none());
+        assert!(release.set_fallback("Echo", &bundle("1.1.0")) && release.add_source("Echo", "https://a"));
         assert!(release.grant("Echo", &SkillPolicy::default()) && !release.approve("Other"));
         release.put("Echo", bundle("1.0.0"), Selector::default());
         assert!(release.entries[0].approved, "it is what was approved");
@@ -269,6 +276,8 @@ mod tests {
         assert!(!entry.approved && entry.bundle.sources.is_empty());
         assert!(entry.grants.is_some() && entry.fallback.is_some());
         assert_eq!(entry.floor, Some(floor));
+        release.put("Echo", bundle("1.1.0"), Selector::default());
+        assert!(release.entries[0].fallback.is_none(), "no bundle falls back to itself");
         release.put("Echo", bundle("0.9.0"), Selector::default());
         let error = release.checked().unwrap_err().to_string();
         assert!(error.contains("floor"), "{error}");
