@@ -26,6 +26,12 @@ async fn a_published_release_answers_calls_without_a_restart_and_survives_one() 
     assert_eq!(variant(&client, node.id).await?, json!("two"));
     desk.until("completed").await?;
 
+    let log = std::fs::read(node.outside().join("updates/audit.jsonl"))?;
+    let summary = venom_audit::verify(log.as_slice()).map_err(|broken| anyhow::anyhow!("{broken:?}"))?;
+    let text = String::from_utf8_lossy(&log);
+    let noted = ["document_taken", "skill_installed", "skill_committed"];
+    assert!(noted.iter().all(|event| text.contains(event)), "{summary:?}: {text}");
+
     let left = node.break_off().await?;
     let node = hive.node()?.follows(&swarm).in_place_of(left).start().await?;
     assert_eq!(
@@ -97,7 +103,8 @@ async fn waves_wait_for_those_before_and_an_operator_pauses_resumes_and_reverts(
         nodes.push(hive.node()?.follows(&swarm).start().await?);
     }
     let mut desk = Desk::new(hive.client()?, &swarm);
-    desk.publish(&[&swarm.versioned("1.0.0", "one", "")?]).await?;
+    let one = swarm.versioned("1.0.0", "one", "")?;
+    desk.publish(&[&one]).await?;
     for node in &nodes {
         until(&client, node.id, "committed", "1.0.0").await?;
     }
@@ -128,6 +135,12 @@ async fn waves_wait_for_those_before_and_an_operator_pauses_resumes_and_reverts(
         until(&client, node.id, "reverted", "1.0.0").await?;
         assert_eq!(variant(&client, node.id).await?, json!("one"));
     }
+    // a release of the very bundle they went back to
+    desk.publish(&[&one]).await?;
+    for node in &nodes {
+        until(&client, node.id, "committed", "1.0.0").await?;
+    }
+    desk.until("completed").await?;
     Ok(())
 }
 

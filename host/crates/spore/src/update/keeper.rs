@@ -2,8 +2,10 @@
 //! written before it is acted upon.
 
 use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::Value;
+use venom_audit::{AuditLog, Event};
 use venom_bundle::{Channel, StateError, TrustState, TrustedRoot};
 
 use super::disk::Disk;
@@ -11,12 +13,24 @@ use super::ledger::Ledger;
 use super::{UpdateError, UpdateSettings};
 
 const LEDGER: &str = "ledger.json";
+const AUDIT: &str = "audit.jsonl";
+/// Events that wait for a disk that takes none; the oldest are dropped first, and counted.
+const MOST_EVENTS: usize = 1_000;
 
-/// See the module.
+/// See the module. Clones share the audit log.
 #[derive(Debug, Clone)]
 pub(super) struct Keeper {
     pub(super) disk: Disk,
     trust_name: String,
+    log: Arc<AuditLog>,
+    unwritten: Arc<Mutex<Unwritten>>,
+}
+
+/// Events that are not in the log yet.
+#[derive(Debug, Default)]
+struct Unwritten {
+    events: Vec<Event>,
+    dropped: u64,
 }
 
 impl Keeper {
@@ -25,9 +39,15 @@ impl Keeper {
             path: settings.directory.clone(),
             source,
         })?;
+        let log = AuditLog::open(&settings.directory.join(AUDIT)).map_err(|error| UpdateError::Directory {
+            path: error.path,
+            source: error.source,
+        })?;
         Ok(Self {
             disk,
             trust_name: trust_name(&settings.channel),
+            log: Arc::new(log),
+            unwritten: Arc::default(),
         })
     }
 
@@ -92,9 +112,35 @@ impl Keeper {
         writing.await.unwrap_or_else(|panicked| Err(io::Error::other(panicked)))
     }
 
-    /// Notes a decision.
+    /// Notes a decision, for the audit log.
     pub(super) fn audit(&self, event: &'static str, facts: Value) {
         tracing::info!(target: "venom::audit", event, %facts);
+        let mut unwritten = self.unwritten.lock().unwrap_or_else(PoisonError::into_inner);
+        unwritten.events.push(Event::now(event, facts));
+        let over = unwritten.events.len().saturating_sub(MOST_EVENTS);
+        unwritten.events.drain(..over);
+        unwritten.dropped += over as u64;
+    }
+
+    /// Writes what was noted. What the disk does not take waits for the next time.
+    pub(super) async fn write_audit(&self) {
+        let Unwritten { mut events, dropped } =
+            std::mem::take(&mut *self.unwritten.lock().unwrap_or_else(PoisonError::into_inner));
+        if events.is_empty() {
+            return;
+        }
+        if dropped > 0 {
+            let lost = Event::now("audit_lines_dropped", serde_json::json!({ "count": dropped }));
+            events.insert(0, lost);
+        }
+        let log = Arc::clone(&self.log);
+        let writing = tokio::task::spawn_blocking(move || (log.append_all(&events).map(|_| ()), events));
+        if let Ok((Err(error), mut events)) = writing.await {
+            tracing::error!(%error, "audit log cannot be written");
+            let mut unwritten = self.unwritten.lock().unwrap_or_else(PoisonError::into_inner);
+            events.append(&mut unwritten.events);
+            unwritten.events = events;
+        }
     }
 }
 

@@ -48,6 +48,11 @@ pub(super) enum Step {
         /// Which.
         skill: String,
     },
+    /// What is wanted answers already, whatever became of it before: it stays.
+    Keep {
+        /// Which.
+        skill: String,
+    },
     /// Fetch, stage and swap.
     Install {
         /// What.
@@ -92,9 +97,11 @@ pub(super) fn plan(facts: &Facts<'_>) -> Vec<Step> {
 impl Step {
     fn skill(&self) -> &str {
         match self {
-            Self::Evict { skill, .. } | Self::Revert { skill } | Self::Remove { skill } | Self::Wait { skill, .. } => {
-                skill
-            }
+            Self::Evict { skill, .. }
+            | Self::Revert { skill }
+            | Self::Remove { skill }
+            | Self::Keep { skill }
+            | Self::Wait { skill, .. } => skill,
             Self::Install { entry, .. } => &entry.skill,
         }
     }
@@ -147,9 +154,14 @@ impl Facts<'_> {
         let record = self.ledger.skills.get(&entry.skill);
         if let Some(record) = record {
             let installed = record.current.as_ref().is_some_and(|kept| kept.is(entry));
+            if installed {
+                let settled = matches!(record.state, SkillState::Committed | SkillState::Soaking);
+                let skill = entry.skill.clone();
+                return (!settled).then_some(Step::Keep { skill });
+            }
             let back = self.trust.order(self.now) == Some(RolloutOrder::Revert);
             let reverted = record.state == SkillState::Reverted && back;
-            if installed || record.is_bad(&entry.bundle.sha256) || reverted {
+            if record.is_bad(&entry.bundle.sha256) || reverted {
                 return None;
             }
         }
@@ -476,6 +488,20 @@ mod tests {
         assert_eq!(spore.plan(), []);
         spore.now = at(19);
         assert!(!spore.plan().iter().any(|step| matches!(step, Step::Revert { .. })));
+    }
+
+    #[test]
+    fn what_was_gone_back_to_is_there_to_stay_once_a_release_wants_it() {
+        let mut spore = Spore::wanting(vec![entry(1)]).installed(1);
+        spore
+            .ledger
+            .note(SKILL, SkillState::Reverted, Some("back".to_owned()), at(4));
+        let stays = Step::Keep {
+            skill: SKILL.to_owned(),
+        };
+        assert_eq!(spore.plan(), [stays]);
+        spore.ledger.committed(SKILL, at(5));
+        assert_eq!(spore.plan(), []);
     }
 
     #[test]

@@ -25,6 +25,8 @@ pub(super) struct Digested {
     pub(super) news: bool,
     /// There may be more: ask again.
     pub(super) more: bool,
+    /// The disk did not take it: nothing has changed.
+    pub(super) not_kept: bool,
 }
 
 impl Trusted {
@@ -82,7 +84,10 @@ impl Trusted {
         if digested.news {
             if let Err(error) = keeper.keep_trust(&state).await {
                 tracing::error!(%error, "what is to be trusted cannot be kept on disk; nothing is installed until it can");
-                return Digested::default();
+                return Digested {
+                    not_kept: true,
+                    ..Digested::default()
+                };
             }
             self.state = Some(state);
         }

@@ -34,6 +34,8 @@ const IDLE: Duration = Duration::from_secs(30);
 const ANSWER: Duration = Duration::from_secs(10);
 /// Between two questions, however many hints come: anybody who can write to Redis can hint.
 const ASK_GAP: Duration = Duration::from_millis(100);
+/// Until documents that the disk did not take are asked for again.
+const DISK_RETRY: Duration = Duration::from_secs(5);
 /// First wait after a bundle could not be had or used for now; doubled each time.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 /// Longest wait.
@@ -139,6 +141,7 @@ impl Updater {
         let mut poll = Instant::now();
         loop {
             self.reconcile(&employer).await;
+            self.keeper.write_audit().await;
             self.report(&employer);
             let wake = self.next_look().min(poll);
             tokio::select! {
@@ -224,6 +227,9 @@ impl Updater {
             let digested = self.trusted.digest(&answer, &self.settings, &self.keeper).await;
             if digested.news {
                 self.later.clear();
+            }
+            if digested.not_kept {
+                self.ask_due = Some(Instant::now() + jittered(DISK_RETRY));
             }
             if digested.more || std::mem::take(&mut self.ask_again) {
                 self.ask(employer);
@@ -329,6 +335,10 @@ impl Updater {
                     .note(&skill, SkillState::Waiting, Some(reason), Timestamp::now());
             }
             Step::Install { entry, release } => self.install(entry, release, employer),
+            Step::Keep { skill } => {
+                self.ledger.committed(&skill, Timestamp::now());
+                self.keep_ledger().await;
+            }
             Step::Revert { skill } => {
                 let reason = "the rollout took the release back".to_owned();
                 self.step_back(&skill, SkillState::Reverted, reason, employer).await;
