@@ -84,9 +84,10 @@ fn states() -> [TrustState; 3] {
     [first, second, state]
 }
 
-fn ledger(version: u8) -> Ledger {
+/// These versions installed one after the other.
+fn ledger(versions: &[u8]) -> Ledger {
     let mut ledger = Ledger::default();
-    for n in 1..=version {
+    for &n in versions {
         let kept = Kept {
             bundle: venom_bundle::BundleRef {
                 version: semver::Version::new(u64::from(n), 0, 0),
@@ -115,7 +116,7 @@ struct Acknowledged {
 /// One life: trust, a bundle, its note, the next of each, and the clearing away; goes on after what fails, as the updater
 /// does.
 async fn live(keeper: &Keeper, states: &[TrustState; 3]) -> Acknowledged {
-    let (mut done, mut noted) = (Acknowledged::default(), false);
+    let (mut done, mut noted, mut kept) = (Acknowledged::default(), false, Vec::new());
     for version in 1..=2_u8 {
         let step = usize::from(version);
         if keeper.keep_trust(&states[step]).await.is_ok() {
@@ -125,7 +126,8 @@ async fn live(keeper: &Keeper, states: &[TrustState; 3]) -> Acknowledged {
         std::fs::write(keeper.disk.partial(&file), [version; 9]).unwrap();
         if keeper.disk.keep(&file).is_ok() {
             done.bundles = version;
-            noted = keeper.keep_ledger(&ledger(version)).await.is_ok();
+            kept.push(version);
+            noted = keeper.keep_ledger(&ledger(&kept)).await.is_ok();
             if noted {
                 done.ledger = version;
             }
@@ -133,7 +135,7 @@ async fn live(keeper: &Keeper, states: &[TrustState; 3]) -> Acknowledged {
     }
     // only what is surely noted decides what is cleared away
     if noted {
-        let _ = keeper.disk.clean(&ledger(done.ledger).files(0), &[].into());
+        let _ = keeper.disk.clean(&ledger(&kept).files(0), &[].into());
     }
     done
 }
@@ -195,7 +197,7 @@ async fn case_20_the_power_fails_and_the_disk_is_full_at_every_write() {
 
 #[test]
 fn a_ledger_in_the_middle_of_a_watch_says_so() {
-    let ledger = ledger(2);
+    let ledger = ledger(&[1, 2]);
     assert_eq!(
         Ledger::parse(&ledger.to_bytes()).unwrap().skills["EchoSkill"].state,
         SkillState::Soaking
