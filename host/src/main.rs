@@ -10,6 +10,7 @@ mod limits;
 mod logging;
 mod output;
 mod params;
+mod registry;
 mod sandbox;
 mod settings;
 mod signals;

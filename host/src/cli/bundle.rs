@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::NexusClientArgs;
+use super::{NexusClientArgs, PullArgs, PushArgs};
 
 /// `venom-host bundle ...`.
 #[derive(Debug, Subcommand)]
@@ -16,6 +16,10 @@ pub(crate) enum BundleCommand {
     Sign(SignArgs),
     /// Give bundles to the nexus, for releases
     Publish(PublishBundleArgs),
+    /// Put a bundle into an OCI registry
+    Push(PushArgs),
+    /// Get a bundle from an OCI registry
+    Pull(PullArgs),
     /// Check a bundle against the trust file
     Verify(VerifyArgs),
     /// Show what a bundle says of itself, trusted or not
@@ -68,7 +72,7 @@ pub(crate) struct SignArgs {
                   The nexus keeps it; no spore installs it until a release names it: venom-host release create."
 )]
 pub(crate) struct PublishBundleArgs {
-    /// Bundles to upload
+    /// Bundles to upload: files, or oci://REGISTRY/REPOSITORY[:TAG|@DIGEST]
     #[arg(value_name = "BUNDLE", required = true)]
     pub bundles: Vec<PathBuf>,
     /// Which nexus.

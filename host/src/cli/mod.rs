@@ -3,9 +3,11 @@
 mod audit;
 mod bundle;
 mod call;
+mod host;
 mod key;
 mod map;
 mod nodes;
+mod registry;
 mod release;
 mod root;
 mod serve;
@@ -19,9 +21,11 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub(crate) use audit::{AuditCommand, ShowAuditArgs, VerifyAuditArgs};
 pub(crate) use bundle::{BundleCommand, InspectBundleArgs, PackArgs, PublishBundleArgs, SignArgs, VerifyArgs};
 pub(crate) use call::{ExecArgs, NexusClientArgs, RunArgs, SandboxArgs};
+pub(crate) use host::{ApplyHostArgs, ArtefactArgs, HostCommand, SignHostArgs, VerifyHostArgs};
 pub(crate) use key::{KeyCommand, NewKeyArgs, ShowKeyArgs};
 pub(crate) use map::MapArgs;
 pub(crate) use nodes::{DrainArgs, ListNodesArgs, NodesCommand, ShowNodeArgs};
+pub(crate) use registry::{PullArgs, PushArgs, RegistryArgs};
 pub(crate) use release::{
     ApproveArgs, ChannelArgs, CreateReleaseArgs, ListReleasesArgs, OnFailureArg, OrderArgs, PlanArgs,
     PublishReleaseArgs, ReleaseCommand, ReleaseStatusArgs, SelectorArgs, SignReleaseArgs,
@@ -121,6 +125,9 @@ pub(crate) enum Command {
     /// Show and change which keys updates are trusted by
     #[command(subcommand)]
     Root(RootCommand),
+    /// Sign, check and install this program itself
+    #[command(subcommand)]
+    Host(HostCommand),
     /// List, show and drain the nodes of a nexus
     #[command(subcommand)]
     Nodes(NodesCommand),

@@ -6,7 +6,7 @@ use serde::Serialize;
 use venom_bundle::{Manifest, SignedBundle, SkillToml, UnverifiedBundle};
 use venom_protocol::Timestamp;
 
-use super::key;
+use super::{key, registry};
 use crate::cli::{BundleCommand, InspectBundleArgs, PackArgs, PublishBundleArgs, SignArgs, VerifyArgs};
 use crate::client::NexusClient;
 use crate::data_dir::{DataDir, SHARED_FILE, replace_file};
@@ -21,6 +21,8 @@ pub(crate) fn run(command: BundleCommand, sources: &Sources, data: &DataDir) -> 
         BundleCommand::Pack(args) => pack(args, data),
         BundleCommand::Sign(args) => sign(args, data),
         BundleCommand::Publish(args) => super::wait(publish(args, sources.clone(), data.clone())),
+        BundleCommand::Push(args) => super::wait(registry::push(args, sources.clone())),
+        BundleCommand::Pull(args) => super::wait(registry::pull(args, sources.clone())),
         BundleCommand::Verify(args) => verify(args, sources),
         BundleCommand::Inspect(args) => inspect(&args),
     }
@@ -135,7 +137,8 @@ fn sign(args: SignArgs, data: &DataDir) -> Result<(), Failure> {
 }
 
 /// The nexus verifies what comes; here it is only read, so that a wrong file is told at once.
-async fn publish(args: PublishBundleArgs, sources: Sources, data: DataDir) -> Result<(), Failure> {
+async fn publish(mut args: PublishBundleArgs, sources: Sources, data: DataDir) -> Result<(), Failure> {
+    let _fetched = registry::fetch(&mut args.bundles, &sources).await?;
     for path in &args.bundles {
         read(path)?;
     }

@@ -6,11 +6,13 @@ mod bundle;
 mod completions;
 mod doctor;
 mod exec;
+mod host;
 pub(crate) mod init;
 mod key;
 mod map;
 mod nexus;
 mod nodes;
+mod registry;
 mod release;
 mod root;
 mod run;
@@ -47,6 +49,7 @@ pub(crate) fn run(command: Command, sources: Sources) -> Result<(), Failure> {
         Command::Bundle(command) => bundle::run(command, &sources, &data),
         Command::Release(command) => wait(release::run(command, sources, data)),
         Command::Root(command) => root::run(command, sources, data),
+        Command::Host(command) => host::run(command, &data),
         Command::Nodes(command) => wait(nodes::run(command, sources, data)),
         Command::Task(command) => wait(task::run(command, sources, data)),
         Command::Map(args) => {

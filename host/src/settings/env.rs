@@ -29,6 +29,17 @@ pub(crate) const CLIENT_TOKEN: &str = "VENOM_TOKEN";
 /// Certificates `exec` and `nodes` trust.
 pub(crate) const CLIENT_CA_FILE: &str = "VENOM_CA_FILE";
 
+/// User of OCI registries.
+pub(crate) const REGISTRY_USERNAME: &str = "VENOM_REGISTRY_USERNAME";
+/// Their password.
+pub(crate) const REGISTRY_PASSWORD: &str = "VENOM_REGISTRY_PASSWORD";
+/// Certificates that may have signed theirs.
+pub(crate) const REGISTRY_CA_FILE: &str = "VENOM_REGISTRY_CA_FILE";
+/// Whether registries elsewhere may be asked without TLS.
+pub(crate) const REGISTRY_PLAIN_HTTP: &str = "VENOM_REGISTRY_PLAIN_HTTP";
+/// Directory of the logins of other tools.
+pub(crate) const DOCKER_CONFIG: &str = "DOCKER_CONFIG";
+
 /// Whether spores may connect.
 pub(crate) const ENABLE_NEXUS: &str = "ENABLE_NEXUS";
 /// Address the nexus listens on.

@@ -26,6 +26,8 @@ pub(crate) struct File {
     pub releases: ReleasesFile,
     /// `venom-host exec` and `nodes`.
     pub client: ClientFile,
+    /// OCI registries.
+    pub registry: RegistryFile,
     /// The sandbox, wherever skills run.
     pub runtime: RuntimeFile,
     /// Tasks.
@@ -149,6 +151,16 @@ pub(crate) struct ReleasesFile {
     pub rollout_lifetime: Option<Seconds>,
 }
 
+/// `[registry]`
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct RegistryFile {
+    pub username: Option<String>,
+    pub password: Option<Secret>,
+    pub ca_file: Option<PathBuf>,
+    pub plain_http: Option<bool>,
+}
+
 /// `[client]`
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -235,6 +247,7 @@ impl File {
             &mut self.updates.root,
             &mut self.client.ca_file,
             &mut self.redis.ca_file,
+            &mut self.registry.ca_file,
         ];
         for path in paths.into_iter().flatten() {
             *path = base.join(&*path);

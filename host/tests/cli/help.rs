@@ -27,8 +27,14 @@ const COMMANDS: [&str; 22] = [
     "doctor",
 ];
 
-const UPDATES: [&str; 17] = [
+const UPDATES: [&str; 23] = [
     "bundle publish",
+    "bundle push",
+    "bundle pull",
+    "host",
+    "host sign",
+    "host verify",
+    "host apply",
     "release",
     "release create",
     "release sign",

@@ -17,6 +17,7 @@ mod drafts;
 mod help;
 mod hive;
 mod home;
+mod host_program;
 mod init;
 mod maps;
 mod mistakes;
@@ -24,6 +25,8 @@ mod mistakes;
 #[expect(dead_code, clippy::expect_used, reason = "these tests use a part of it")]
 mod redis_server;
 mod releases;
+mod registries;
+mod registry_server;
 mod roots;
 mod serving;
 mod skills;

@@ -21,6 +21,7 @@ mod archive;
 mod complexity;
 mod imports;
 mod pack;
+mod parts;
 mod shape;
 
 mod document;
@@ -44,6 +45,7 @@ pub use key::{KeyError, KeyId, PublicKey, SigningKey};
 pub use manifest::{ComponentRef, MANIFEST_FORMAT, Manifest, ManifestError, Probe, WORLD};
 pub use name::{InvalidSkillName, check_skill_name};
 pub use pack::{PackError, SignedBundle, UnsignedBundle, pack};
+pub use parts::BundleParts;
 pub use shape::{ComponentShape, ShapeError, inspect_component};
 pub use skill_toml::{SkillToml, SkillTomlError};
 pub use trust::{Publisher, Trust, TrustError};

@@ -17,12 +17,14 @@ use venom_protocol::RolloutView;
 
 use crate::cli::{OrderArgs, ReleaseCommand};
 use crate::client::NexusClient;
+use crate::commands::registry::fetch;
 use crate::data_dir::DataDir;
 use crate::failure::Failure;
 use crate::output;
 use crate::settings::{ClientSettings, Sources};
 
 pub(crate) use bundles::upload_all;
+pub(crate) use plan::bytes_bar;
 pub(crate) use publish::{Made, publish_bundles};
 
 /// Runs one of the `release` commands.
@@ -41,9 +43,16 @@ pub(crate) async fn run(command: ReleaseCommand, sources: Sources, data: DataDir
     };
     let client = NexusClient::new(&ClientSettings::merge(nexus.clone(), &sources)?, &data)?;
     match command {
-        ReleaseCommand::Create(args) => create::run(*args, &client, &data).await,
+        ReleaseCommand::Create(mut args) => {
+            let fallbacks = args.fallback.iter_mut().map(|given| &mut given.value);
+            let _fetched = fetch(args.add.iter_mut().chain(fallbacks), &sources).await?;
+            create::run(*args, &client, &data).await
+        }
         ReleaseCommand::Sign(args) => create::sign(&args, &data),
-        ReleaseCommand::Publish(args) => publish::run(*args, &client, &data).await,
+        ReleaseCommand::Publish(mut args) => {
+            let _fetched = fetch(&mut args.bundles, &sources).await?;
+            publish::run(*args, &client, &data).await
+        }
         ReleaseCommand::Status(args) => status::run(&args, &client).await,
         ReleaseCommand::List(args) => list::run(&args, &client).await,
         ReleaseCommand::Pause(args) => order("pause", &args, &client).await,

@@ -58,7 +58,7 @@ fn check(percents: &[f64]) -> Result<(), Failure> {
 }
 
 /// A bar that counts bytes; nothing where nobody watches.
-pub(super) fn bytes_bar(size: u64, path: &Path) -> ProgressBar {
+pub(crate) fn bytes_bar(size: u64, path: &Path) -> ProgressBar {
     let target = if crate::output::is_watched() {
         ProgressDrawTarget::stderr()
     } else {
