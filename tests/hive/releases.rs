@@ -5,6 +5,7 @@ mod impostor;
 mod old;
 mod power;
 mod roads;
+mod shared;
 mod swaps;
 mod trouble;
 

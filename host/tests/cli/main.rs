@@ -24,9 +24,9 @@ mod mistakes;
 #[path = "../../crates/broker/tests/support/redis_server.rs"]
 #[expect(dead_code, clippy::expect_used, reason = "these tests use a part of it")]
 mod redis_server;
-mod releases;
 mod registries;
 mod registry_server;
+mod releases;
 mod roots;
 mod serving;
 mod skills;
