@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_point_outside_are_refused() {
+    fn case_14_names_that_point_outside_are_refused() {
         for name in [
             "../envelope.json",
             "/envelope.json",
@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn links_directories_and_extension_headers_are_refused() {
+    fn case_14_links_directories_and_extension_headers_are_refused() {
         for kind in [
             EntryType::Symlink,
             EntryType::Link,
