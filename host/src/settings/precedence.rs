@@ -115,6 +115,26 @@ fn nexus() {
     }, nexus_of, "nexus");
 }
 
+fn registry_of(command: Command, sources: &Sources) -> RegistrySettings {
+    let Command::Bundle(crate::cli::BundleCommand::Pull(args)) = command else {
+        panic!("not pull")
+    };
+    RegistrySettings::merge(args.registry, sources).unwrap()
+}
+
+#[test]
+#[rustfmt::skip]
+fn registries() {
+    check::<RegistrySettings>(rows! {
+        |s| s.username.clone().unwrap_or_default() => ["--username", "c"] -> "c", [REGISTRY_USERNAME = "b"] -> "b", "[registry]\nusername = \"a\"" -> "a", "";
+        |s| revealed(&s.password) => [] -> "", [REGISTRY_PASSWORD = "b"] -> "b", "[registry]\npassword = \"a\"" -> "a", "-";
+        |s| format!("{:?}", s.ca_file) => ["--registry-ca", "C"] -> r#"Some("C")"#, [REGISTRY_CA_FILE = "B"] -> r#"Some("B")"#, "[registry]\nca_file = \"A\"" -> r#"Some("/d/A")"#, "None";
+        |s| s.plain_http.to_string() => ["--plain-http"] -> "true", [REGISTRY_PLAIN_HTTP = "off"] -> "false", "[registry]\nplain_http = true" -> "true", "false";
+        |s| format!("{:?}", s.docker_config) => [] -> "", [DOCKER_CONFIG = "/b"] -> r#"Some("/b/config.json")"#, "" -> "", "None";
+        |s| format!("{:?}", s.docker_config) => [] -> "", [HOME = "/h"] -> r#"Some("/h/.docker/config.json")"#, "" -> "", "None";
+    }, registry_of, "bundle pull oci://a.example/b");
+}
+
 #[test]
 #[rustfmt::skip]
 fn hive() {

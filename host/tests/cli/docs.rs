@@ -11,7 +11,7 @@ const RELEASES: &str = include_str!("../../../docs/releases.md");
 const README: &str = include_str!("../../../README.md");
 
 /// Blocks of one language.
-fn blocks(text: &'static str, language: &str) -> Vec<&'static str> {
+pub(crate) fn blocks(text: &'static str, language: &str) -> Vec<&'static str> {
     let fence = format!("```{language}\n");
     let blocks = text.split(&*fence).skip(1);
     blocks.map(|rest| rest.split("```").next().unwrap()).collect()

@@ -14,6 +14,7 @@ mod compiling;
 mod docs;
 mod doctor;
 mod drafts;
+mod guides;
 mod help;
 mod hive;
 mod home;

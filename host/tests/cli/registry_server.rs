@@ -57,7 +57,7 @@ impl RegistryServer {
             .stdout(log.try_clone().unwrap())
             .stderr(log)
             .spawn()
-            .expect("these tests need docker-registry (a Debian package) in PATH");
+            .unwrap_or_else(|error| panic!("these tests need docker-registry (a Debian package) in PATH: {error}"));
         let mut server = Self {
             directory,
             port,
