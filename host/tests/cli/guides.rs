@@ -147,7 +147,8 @@ fn the_update_service_restarts_only_what_changed() {
     // What does not verify fails the unit, and restarts nothing.
     std::fs::remove_file(home.path().with_file_name("venom-host.json")).unwrap();
     home.write_beside("venom-host", "#!/bin/sh\necho venom-host 1.4.0\n");
-    home.run(&sign.map(|word| if word == "1.3.0" { "1.4.0" } else { word })).fine();
+    home.run(&sign.map(|word| if word == "1.3.0" { "1.4.0" } else { word }))
+        .fine();
     home.write_beside("venom-host", "#!/bin/sh\necho venom-host 1.4.0 # and more\n");
     let refused = type_in(&home, &[], &script);
     assert_eq!((refused.code, &*refused.out), (1, ""), "{}", refused.err);
