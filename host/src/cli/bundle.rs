@@ -72,7 +72,7 @@ pub(crate) struct SignArgs {
                   The nexus keeps it; no spore installs it until a release names it: venom-host release create."
 )]
 pub(crate) struct PublishBundleArgs {
-    /// Bundles to upload: files, or oci://REGISTRY/REPOSITORY[:TAG|@DIGEST]
+    /// Bundles to upload: files, or oci://REGISTRY/REPOSITORY:TAG
     #[arg(value_name = "BUNDLE", required = true)]
     pub bundles: Vec<PathBuf>,
     /// Which nexus.

@@ -34,7 +34,7 @@ pub(crate) struct PushArgs {
     /// Bundle to push
     #[arg(value_name = "BUNDLE")]
     pub bundle: PathBuf,
-    /// Where to: oci://REGISTRY/REPOSITORY[:TAG]; the tag is `latest` where none is named
+    /// Where to, `oci://REGISTRY/REPOSITORY[:TAG]`; the tag is `latest` where none is named
     #[arg(value_name = "LOCATION")]
     pub location: OciLocation,
     /// Which registry, and as whom.
@@ -53,7 +53,7 @@ pub(crate) struct PushArgs {
                   The file is the one that was pushed, byte for byte. Nothing is verified yet: see bundle verify."
 )]
 pub(crate) struct PullArgs {
-    /// Where from: oci://REGISTRY/REPOSITORY[:TAG|@sha256:DIGEST]
+    /// Where from, `oci://REGISTRY/REPOSITORY[:TAG|@sha256:DIGEST]`
     #[arg(value_name = "LOCATION")]
     pub location: OciLocation,
     /// Bundle to write [default: {name}.venom]

@@ -96,7 +96,7 @@ where
                   Goes on from the nexus's current release, unless --from names one: with --from or --first no nexus is needed. Bundles must be on the nexus before the\n\
                   release is published: venom-host bundle publish.")]
 pub(crate) struct CreateReleaseArgs {
-    /// Bundle to put in, a file or oci://REGISTRY/REPOSITORY[:TAG|@DIGEST]; may be repeated
+    /// Bundle to put in, a file or oci://REGISTRY/REPOSITORY:TAG; may be repeated
     #[arg(long, value_name = "BUNDLE")]
     pub add: Vec<PathBuf>,
     /// Whom those bundles are for; nothing: everybody.
@@ -216,7 +216,7 @@ pub(crate) struct PublishReleaseArgs {
     /// Signed release
     #[arg(value_name = "FILE")]
     pub file: Option<PathBuf>,
-    /// Bundle to publish in a release of its own making, a file or oci://REGISTRY/REPOSITORY[:TAG|@DIGEST]; may be repeated
+    /// Bundle to publish in a release of its own making, a file or oci://REGISTRY/REPOSITORY:TAG; may be repeated
     #[arg(long = "bundle", value_name = "BUNDLE")]
     pub bundles: Vec<PathBuf>,
     /// Whom the bundles are for; nothing: everybody.

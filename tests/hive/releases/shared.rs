@@ -8,8 +8,8 @@ use serde_json::json;
 use tempfile::TempDir;
 use venom_broker::Broker;
 use venom_broker::redis::{RedisBroker, RedisSettings};
-use venom_tests::TestHive;
 use venom_tests::releases::{Desk, Swarm};
+use venom_tests::{TestHive, eventually};
 
 use super::{until, variant};
 use crate::redis_server::RedisServer;
@@ -37,8 +37,12 @@ async fn any_nexus_serves_what_another_published() -> Result<()> {
         until(&far_client, far.id, "committed", version).await?;
         assert_eq!(variant(&far_client, far.id).await?, json!(word));
         // and the one that published sees the spores of the other
-        let done = desk.until("completed").await?;
-        assert_eq!(done["counts"]["committed"], 2, "{done}");
+        eventually("both spores to be counted", async || {
+            let rollout = desk.rollout().await?;
+            let done = rollout["state"] == "completed" && rollout["counts"]["committed"] == 2;
+            Ok(done.then_some(()))
+        })
+        .await?;
     }
     Ok(())
 }
