@@ -70,45 +70,19 @@ pub(crate) struct Pulled {
 impl Registry {
     /// Sets up; nobody is asked yet.
     pub(crate) fn of(location: &OciLocation, settings: &RegistrySettings) -> Result<Self, Failure> {
-        let credentials = Credentials::find(location, settings)?;
         // A registry on this machine with a certificate is one that speaks TLS.
         let tls = !settings.plain_http && (!location.is_loopback() || settings.ca_file.is_some());
-        let what = "cannot set up the registry client";
         let pem = settings
             .ca_file
             .as_ref()
             .map(|path| std::fs::read(path).or_fail(format!("cannot read the certificates in {}", path.display())));
         let pem = pem.transpose()?;
-        let mut http = reqwest::Client::builder()
-            .connect_timeout(CONNECT_TIMEOUT)
-            .read_timeout(ANSWER_TIMEOUT)
-            .user_agent(USER_AGENT);
-        if let Some(pem) = &pem {
-            http = http.tls_certs_merge(reqwest::Certificate::from_pem_bundle(pem).or_fail(what)?);
-        }
-        let certificate = |data| Certificate {
-            encoding: CertificateEncoding::Pem,
-            data,
-        };
-        let config = ClientConfig {
-            protocol: if tls {
-                ClientProtocol::Https
-            } else {
-                ClientProtocol::Http
-            },
-            use_monolithic_push: true,
-            extra_root_certificates: pem.into_iter().map(certificate).collect(),
-            platform_resolver: None,
-            read_timeout: Some(ANSWER_TIMEOUT),
-            connect_timeout: Some(CONNECT_TIMEOUT),
-            user_agent: USER_AGENT,
-            ..ClientConfig::default()
-        };
+        let what = "cannot set up the registry client";
         Ok(Self {
             location: location.clone(),
-            credentials,
-            client: Client::try_from(config).or_fail(what)?,
-            http: http.build().or_fail(what)?,
+            credentials: Credentials::find(location, settings)?,
+            http: http(pem.as_deref()).or_fail(what)?,
+            client: Client::try_from(config(pem, tls)).or_fail(what)?,
             tls,
         })
     }
@@ -270,6 +244,38 @@ impl Registry {
             Ok(result) => result,
             Err(_) => Err(asked.failure("the registry sends it too slowly")),
         }
+    }
+}
+
+fn http(pem: Option<&[u8]>) -> reqwest::Result<reqwest::Client> {
+    let mut http = reqwest::Client::builder()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .read_timeout(ANSWER_TIMEOUT)
+        .user_agent(USER_AGENT);
+    if let Some(pem) = pem {
+        http = http.tls_certs_merge(reqwest::Certificate::from_pem_bundle(pem)?);
+    }
+    http.build()
+}
+
+fn config(pem: Option<Vec<u8>>, tls: bool) -> ClientConfig {
+    let certificate = |data| Certificate {
+        encoding: CertificateEncoding::Pem,
+        data,
+    };
+    ClientConfig {
+        protocol: if tls {
+            ClientProtocol::Https
+        } else {
+            ClientProtocol::Http
+        },
+        use_monolithic_push: true,
+        extra_root_certificates: pem.into_iter().map(certificate).collect(),
+        platform_resolver: None,
+        read_timeout: Some(ANSWER_TIMEOUT),
+        connect_timeout: Some(CONNECT_TIMEOUT),
+        user_agent: USER_AGENT,
+        ..ClientConfig::default()
     }
 }
 
