@@ -37,9 +37,22 @@ impl RegistryServer {
         Self::with("auth:\n  htpasswd:\n    realm: skills\n    path: DIR/htpasswd\n")
     }
 
+    /// One that speaks TLS, with a certificate for 127.0.0.1 which only [`RegistryServer::certificate`] vouches for.
+    pub(crate) fn with_tls() -> Self {
+        Self::with("  tls:\n    certificate: DIR/cert.pem\n    key: DIR/key.pem\n")
+    }
+
+    /// Its certificate, a file.
+    pub(crate) fn certificate(&self) -> PathBuf {
+        self.directory.path().join("cert.pem")
+    }
+
     fn with(settings: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path();
+        let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+        fs::write(path.join("cert.pem"), made.cert.pem()).unwrap();
+        fs::write(path.join("key.pem"), made.signing_key.serialize_pem()).unwrap();
         fs::write(path.join("htpasswd"), HTPASSWD).unwrap();
         let port = free_port();
         let config = format!(
