@@ -80,9 +80,9 @@ impl Figures {
     fn of(nexus: &Running, address: &str) -> Result<Self> {
         let metrics = metrics(address)?;
         let errors = [
-            "venom_frames_invalid_total",
-            "venom_auth_failures_total",
-            "venom_rate_limited_total",
+            "venom_nexus_frames_invalid_total",
+            "venom_nexus_auth_failures_total",
+            "venom_nexus_rate_limited_total",
         ];
         Ok(Self {
             asks: sum(&metrics, ASKS),
@@ -93,7 +93,7 @@ impl Figures {
 }
 
 /// Asks that were answered.
-const ASKS: &str = "venom_release_asks_total";
+const ASKS: &str = "venom_nexus_release_asks_total";
 
 fn metrics(address: &str) -> Result<String> {
     Ok(ureq::get(format!("{address}/metrics"))

@@ -17,7 +17,7 @@ const MAX_CODE: u64 = 512 << 20;
 /// Most bytes of its complaint that are shown.
 const MAX_COMPLAINT: u64 = 2_048;
 
-/// How to start a process that calls [`crate::compile_worker`].
+/// How to start a process that calls [`crate::compile_worker()`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CompilerProcess {
     /// The program: this very one, so that both agree on the engine.

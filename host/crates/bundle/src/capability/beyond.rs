@@ -3,7 +3,7 @@
 //!
 //! The rule: where this says "nothing more", no policy grants the new version anything that it would not have granted
 //! the old one. That is narrower than "the patterns include each other". A policy is held against a request
-//! as a whole ([`super::resolve`]): from the offer `*.run`, a request for `EchoSkill.*` gets nothing and one for
+//! as a whole ([`super::resolve()`]): from the offer `*.run`, a request for `EchoSkill.*` gets nothing and one for
 //! `EchoSkill.run` gets that, though it asks for less. Whoever is unsure says that it is more.
 
 use super::ask::access;
