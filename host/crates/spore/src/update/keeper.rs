@@ -2,6 +2,7 @@
 //! written before it is acted upon.
 
 use std::io;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::Value;
@@ -22,7 +23,8 @@ const MOST_EVENTS: usize = 1_000;
 pub(super) struct Keeper {
     pub(super) disk: Disk,
     trust_name: String,
-    log: Arc<AuditLog>,
+    /// Opened for each batch: a process may hold ten thousand updaters.
+    log: Arc<Path>,
     unwritten: Arc<Mutex<Unwritten>>,
 }
 
@@ -39,14 +41,15 @@ impl Keeper {
             path: settings.directory.clone(),
             source,
         })?;
-        let log = AuditLog::open(&settings.directory.join(AUDIT)).map_err(|error| UpdateError::Directory {
+        let log = settings.directory.join(AUDIT);
+        AuditLog::open(&log).map_err(|error| UpdateError::Directory {
             path: error.path,
             source: error.source,
         })?;
         Ok(Self {
             disk,
             trust_name: trust_name(&settings.channel),
-            log: Arc::new(log),
+            log: log.into(),
             unwritten: Arc::default(),
         })
     }
@@ -134,7 +137,10 @@ impl Keeper {
             events.insert(0, lost);
         }
         let log = Arc::clone(&self.log);
-        let writing = tokio::task::spawn_blocking(move || (log.append_all(&events).map(|_| ()), events));
+        let writing = tokio::task::spawn_blocking(move || {
+            let written = AuditLog::open(&log).and_then(|log| log.append_all(&events).map(|_| ()));
+            (written, events)
+        });
         if let Ok((Err(error), mut events)) = writing.await {
             tracing::error!(%error, "audit log cannot be written");
             let mut unwritten = self.unwritten.lock().unwrap_or_else(PoisonError::into_inner);
