@@ -74,8 +74,21 @@ impl From<Failure> for Trouble {
 /// RFC 9457 problem JSON, as far as people care.
 #[derive(Debug, Default, Deserialize)]
 struct Problem {
+    #[serde(rename = "type")]
+    kind: Option<String>,
     title: Option<String>,
     detail: Option<String>,
+}
+
+impl Problem {
+    /// Whether this is the problem with that word behind `urn:venom:problem:`.
+    fn is(&self, word: &str) -> bool {
+        let kind = self
+            .kind
+            .as_deref()
+            .and_then(|kind| kind.strip_prefix("urn:venom:problem:"));
+        kind == Some(word)
+    }
 }
 
 /// What a nexus says of itself when asked.
@@ -299,6 +312,9 @@ impl NexusClient {
             StatusCode::UNAUTHORIZED => Failure::new(format!("the nexus at {} does not know this operator token", self.base))
                 .because(format!("the token came from {}", self.token_source))
                 .help("use the operator.token of the nexus's data directory: pass --token T, set VENOM_TOKEN, or point --data-dir at it"),
+            StatusCode::FORBIDDEN if problem.is("not-trusted") => Failure::new(text)
+                .because("the nexus takes only what the keys of its root signed")
+                .help("`venom-host root show` lists who may sign what"),
             StatusCode::FORBIDDEN => Failure::new(text)
                 .because(format!("the token from {} has too small a scope", self.token_source))
                 .help("use a token with a larger scope; tokens.toml of the nexus lists them"),

@@ -106,6 +106,27 @@ fn a_bundle_is_published_in_one_command_and_the_next_goes_on_from_it() {
 }
 
 #[test]
+fn a_thief_of_the_online_key_publishes_nothing_and_is_told_why() {
+    let store = Store::new();
+    let thief = Home::new();
+    let keys = thief.path().join("keys");
+    std::fs::create_dir_all(&keys).unwrap();
+    for (from, to) in [("online.key", "publisher.key"), ("online.pub", "publisher.pub")] {
+        std::fs::copy(store.home.path().join("keys").join(from), keys.join(to)).unwrap();
+    }
+    thief.run(&["init"]).fine();
+    let bundle = echo(&thief, "6.6.6", "");
+    let forged = thief.path().join("forged.json").display().to_string();
+    let create = ["release", "create", "--first", "--sign", "--add", &bundle, "--out", &forged];
+    thief.run(&create).fine();
+    let refused = store.run(&["release", "publish", &forged]);
+    assert_eq!(refused.code, 1);
+    assert!(refused.err.contains("signed by 0 of the 1"), "{}", refused.err);
+    assert!(refused.err.contains("the keys of its root"), "{}", refused.err);
+    assert!(store.list().is_empty());
+}
+
+#[test]
 fn a_release_made_elsewhere_is_published_once_its_bundles_are_there() {
     let store = Store::new();
     let bundle = echo(&store.home, "1.0.0", "");
