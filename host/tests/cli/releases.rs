@@ -117,7 +117,9 @@ fn a_thief_of_the_online_key_publishes_nothing_and_is_told_why() {
     thief.run(&["init"]).fine();
     let bundle = echo(&thief, "6.6.6", "");
     let forged = thief.path().join("forged.json").display().to_string();
-    let create = ["release", "create", "--first", "--sign", "--add", &bundle, "--out", &forged];
+    let create = [
+        "release", "create", "--first", "--sign", "--add", &bundle, "--out", &forged,
+    ];
     thief.run(&create).fine();
     let refused = store.run(&["release", "publish", &forged]);
     assert_eq!(refused.code, 1);
