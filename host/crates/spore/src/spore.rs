@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
 use venom_protocol::{ControlBroadcast, NodeId};
 use venom_runtime::SkillSet;
@@ -104,9 +105,16 @@ pub(crate) fn updating(
     };
     Ok(async move {
         match employed {
-            Some((updater, employer)) => updater.run(employer).await,
-            None => std::future::pending().await,
+            Some((updater, employer)) => {
+                // a task of its own: a fault of the updater must not take the calls down with it
+                let updating = AbortOnDropHandle::new(tokio::spawn(updater.run(employer)));
+                if let Err(error) = updating.await {
+                    tracing::error!(%error, "the updater broke off; this spore takes no releases until it is started again");
+                }
+            }
+            None => {}
         }
+        std::future::pending().await
     })
 }
 
