@@ -40,7 +40,7 @@ pub(super) fn show(built: &Built, directory: &Path) -> Result<Shown> {
     println!("---- a new version of a skill, published while the old one is under load ----");
     let data = directory.join("releases-nexus");
     // a release of an earlier demo would be newer than the first of this one
-    for leftover in [&data, &directory.join("releases-spore")] {
+    for leftover in [&data, &directory.join("releases-spore"), &directory.join("thief")] {
         if leftover.exists() {
             std::fs::remove_dir_all(leftover)?;
         }
