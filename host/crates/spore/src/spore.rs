@@ -104,15 +104,12 @@ pub(crate) fn updating(
         }
     };
     Ok(async move {
-        match employed {
-            Some((updater, employer)) => {
-                // a task of its own: a fault of the updater must not take the calls down with it
-                let updating = AbortOnDropHandle::new(tokio::spawn(updater.run(employer)));
-                if let Err(error) = updating.await {
-                    tracing::error!(%error, "the updater broke off; this spore takes no releases until it is started again");
-                }
+        if let Some((updater, employer)) = employed {
+            // a task of its own: a fault of the updater must not take the calls down with it
+            let updating = AbortOnDropHandle::new(tokio::spawn(updater.run(employer)));
+            if let Err(error) = updating.await {
+                tracing::error!(%error, "the updater broke off; this spore takes no releases until it is started again");
             }
-            None => {}
         }
         std::future::pending().await
     })
