@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use anyhow::Result;
 use futures_util::{SinkExt as _, StreamExt as _};
@@ -12,8 +13,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_tungstenite::tungstenite::Message;
-use venom_tests::eventually;
 use venom_tests::releases::{Packed, Swarm, signed};
+use venom_tests::{Node, TestHive, eventually};
 
 /// See the module. Ends when dropped.
 pub(super) struct Impostor {
@@ -54,8 +55,13 @@ impl Impostor {
         })
     }
 
-    pub(super) fn url(&self) -> String {
-        format!("http://{}", self.address)
+    /// A spore that asks this nexus often. `hive` only makes it.
+    pub(super) async fn spore(&self, hive: &TestHive, swarm: &Swarm) -> Result<Node> {
+        let node = hive
+            .node()?
+            .follows_as(swarm, |updates| updates.poll = Duration::from_millis(100));
+        let there = format!("http://{}", self.address);
+        node.with(|settings| settings.nexus = there).start().await
     }
 
     /// Serves these bytes for a bundle, be they its own or not.

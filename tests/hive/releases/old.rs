@@ -1,22 +1,12 @@
 //! Old releases, two of one number, hints that lie: whoever serves them, a spore only goes forward.
 
-use std::time::Duration;
-
 use anyhow::Result;
 use serde_json::{Value, json};
 use venom_tests::releases::{Desk, Swarm, signed};
-use venom_tests::{Node, TestHive, eventually};
+use venom_tests::{TestHive, eventually};
 
 use super::impostor::Impostor;
 use super::{SKILL, report, until, variant};
-
-/// A spore that asks often, on a nexus in the wrong hands.
-async fn spore(hive: &TestHive, swarm: &Swarm, impostor: &Impostor) -> Result<Node> {
-    let node = hive
-        .node()?
-        .follows_as(swarm, |updates| updates.poll = Duration::from_millis(100));
-    node.with(|settings| settings.nexus = impostor.url()).start().await
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn case_06_an_old_release_changes_nothing_from_another_nexus_or_after_a_restart() -> Result<()> {
@@ -62,7 +52,7 @@ async fn case_06_a_release_replayed_by_the_nexus_itself_is_refused() -> Result<(
         swarm.versioned("2.0.0", "two", "")?,
     );
     impostor.release(&swarm, 2, &[&two]);
-    let _node = spore(&hive, &swarm, &impostor).await?;
+    let _node = impostor.spore(&hive, &swarm).await?;
     impostor.until("committed", "2.0.0").await?;
     impostor.release(&swarm, 1, &[&one]);
     impostor.asked_again().await?;
@@ -84,7 +74,7 @@ async fn case_07_two_releases_of_one_number_are_an_alarm_and_the_first_stays() -
         swarm.versioned("2.0.0", "two", "")?,
     );
     impostor.release(&swarm, 1, &[&one]);
-    let _node = spore(&hive, &swarm, &impostor).await?;
+    let _node = impostor.spore(&hive, &swarm).await?;
     impostor.until("committed", "1.0.0").await?;
     impostor.release(&swarm, 1, &[&two]);
     let alarm = eventually("the alarm", async || {
@@ -102,7 +92,7 @@ async fn case_10_a_rollout_that_expired_lets_nobody_install_and_stops_nothing() 
     let impostor = Impostor::start().await?;
     let one = swarm.versioned("1.0.0", "one", "")?;
     impostor.release(&swarm, 1, &[&one]);
-    let _node = spore(&hive, &swarm, &impostor).await?;
+    let _node = impostor.spore(&hive, &swarm).await?;
     impostor.until("committed", "1.0.0").await?;
     let two = swarm.versioned("2.0.0", "two", "")?;
     impostor.serve(&two, &two.bytes);
@@ -156,7 +146,7 @@ async fn case_22_hints_lost_doubled_and_reordered_come_to_the_same() -> Result<(
     // this nexus announces nothing at all
     let one = swarm.versioned("1.0.0", "one", "")?;
     impostor.release(&swarm, 1, &[&one]);
-    let _node = spore(&hive, &swarm, &impostor).await?;
+    let _node = impostor.spore(&hive, &swarm).await?;
     impostor.until("committed", "1.0.0").await?;
 
     // and this one announces everything many times, the last first

@@ -179,10 +179,7 @@ async fn a_revoked_bundle_stops_at_once_even_when_the_window_is_closed() -> Resu
 /// A spore on a nexus in the wrong hands, with version 1.
 async fn with_one(hive: &TestHive, swarm: &Swarm, impostor: &Impostor) -> Result<Node> {
     impostor.release(swarm, 1, &[&swarm.versioned("1.0.0", "one", "")?]);
-    let node = hive
-        .node()?
-        .follows_as(swarm, |updates| updates.poll = Duration::from_millis(100));
-    let node = node.with(|settings| settings.nexus = impostor.url()).start().await?;
+    let node = impostor.spore(hive, swarm).await?;
     impostor.until("committed", "1.0.0").await?;
     Ok(node)
 }

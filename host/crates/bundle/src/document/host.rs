@@ -83,9 +83,7 @@ impl HostArtefact {
     /// [`DocumentError`] says what they would refuse.
     pub fn to_sign(&self) -> Result<SignedDocument, DocumentError> {
         self.check()?;
-        let signed = self.unsigned();
-        signed.check_size()?;
-        Ok(signed)
+        self.unsigned().within_size()
     }
 
     /// The rules beyond the shape.

@@ -135,9 +135,7 @@ impl Release {
     /// [`DocumentError`] says what they would refuse.
     pub fn to_sign(&self) -> Result<SignedDocument, DocumentError> {
         self.check()?;
-        let signed = self.unsigned();
-        signed.check_size()?;
-        Ok(signed)
+        self.unsigned().within_size()
     }
 
     /// What it wants on a spore: the first entry of each skill that selects it, in the order of the entries.

@@ -96,16 +96,7 @@ impl Rollout {
     /// [`DocumentError`] says what they would refuse.
     pub fn to_sign(&self) -> Result<SignedDocument, DocumentError> {
         self.check()?;
-        let signed = self.unsigned();
-        signed.check_size()?;
-        Ok(signed)
-    }
-
-    /// Whether it lets a spore install at this time. Only half the question: whether the release may still be installed
-    /// at all, and which time counts, is known to [`TrustState::to_install`](super::TrustState::to_install).
-    #[must_use]
-    pub fn lets_install(&self, node_id: NodeId, now: Timestamp) -> bool {
-        self.state == RolloutOrder::Run && now < self.expires && bucket(&self.release_sha256, node_id) < self.wave
+        self.unsigned().within_size()
     }
 
     /// The rules beyond the shape.

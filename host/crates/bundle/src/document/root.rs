@@ -120,9 +120,7 @@ impl Root {
     /// [`DocumentError`] says what they would refuse.
     pub fn to_sign(&self) -> Result<SignedDocument, DocumentError> {
         self.check()?;
-        let signed = self.unsigned();
-        signed.check_size()?;
-        Ok(signed)
+        self.unsigned().within_size()
     }
 
     /// The rules that do not depend on the root before.

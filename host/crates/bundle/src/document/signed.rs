@@ -149,15 +149,14 @@ impl DocumentError {
 pub struct SignedDocument {
     kind: DocumentKind,
     envelope: Envelope,
+    /// Of the payload, which never changes: asked for far more often than documents come.
+    digest: Digest,
 }
 
 impl SignedDocument {
     pub(super) fn of(kind: DocumentKind, document: &impl Serialize) -> Self {
         let payload = serde_json::to_vec(document).unwrap_or_default();
-        Self {
-            kind,
-            envelope: Envelope::unsigned(kind.payload_type(), payload),
-        }
+        Self::with(kind, Envelope::unsigned(kind.payload_type(), payload))
     }
 
     /// Decodes an envelope. The type inside is looked at only after the signatures.
@@ -167,18 +166,23 @@ impl SignedDocument {
     pub fn parse(kind: DocumentKind, bytes: &[u8]) -> Result<Self, DocumentError> {
         let envelope = Envelope::parse_within(bytes, kind.max_bytes())
             .map_err(|source| DocumentError::Envelope { kind, source })?;
-        Ok(Self { kind, envelope })
+        Ok(Self::with(kind, envelope))
     }
 
-    /// Whether its readers take so large an envelope, with all the signatures that may still be added.
-    pub(super) fn check_size(&self) -> Result<(), DocumentError> {
+    fn with(kind: DocumentKind, envelope: Envelope) -> Self {
+        let digest = Digest::of(&envelope.payload);
+        Self { kind, envelope, digest }
+    }
+
+    /// Itself, if its readers take so large an envelope, with all the signatures that may still be added.
+    pub(super) fn within_size(self) -> Result<Self, DocumentError> {
         let (kind, limit) = (self.kind, self.kind.max_bytes());
         let more = MAX_SIGNATURES.saturating_sub(self.envelope.signatures.len());
         if self.envelope.to_bytes().len() + more * SIGNATURE_BYTES > limit {
             let source = EnvelopeError::TooLarge { limit };
             return Err(DocumentError::Envelope { kind, source });
         }
-        Ok(())
+        Ok(self)
     }
 
     /// The text of the envelope: payload, type and signatures exactly as they came, written compactly.
@@ -195,7 +199,7 @@ impl SignedDocument {
     /// Digest of the payload: the document's id.
     #[must_use]
     pub fn digest(&self) -> Digest {
-        Digest::of(&self.envelope.payload)
+        self.digest
     }
 
     /// Key ids written beside the signatures; anyone can write any.

@@ -65,11 +65,19 @@ pub(super) enum NotStaged {
     Held(Vec<String>),
 }
 
-/// Loads what was installed before, without asking again what it may ask for.
-pub(super) fn load(ground: &UpdateGround, order: &Order, path: &Path) -> Result<Staged, NotStaged> {
-    let bundle = verified(ground, order, path)?;
+/// Loads what was installed before, without asking again what it may ask for. The error is for people.
+pub(super) fn load(ground: &UpdateGround, order: &Order, path: &Path) -> Result<Staged, String> {
+    let loaded = verified(ground, order, path).and_then(|bundle| link(ground, order, &bundle));
+    loaded.map_err(|error| match error {
+        NotStaged::Bad(why) | NotStaged::NotNow(why) => why,
+        NotStaged::Held(_) => "it is held".to_owned(),
+    })
+}
+
+/// Compiles, links and describes a bundle, with its rights here.
+fn link(ground: &UpdateGround, order: &Order, bundle: &VerifiedBundle) -> Result<Staged, NotStaged> {
     let (grants, _) = bundle.rights_under(&policy_for(ground, order));
-    let skill = ground.runtime.load(&bundle, grants, &ground.backends);
+    let skill = ground.runtime.load(bundle, grants, &ground.backends);
     let skill = skill.map_err(|error| match &error {
         LoadError::Grants { .. } => NotStaged::NotNow(with_causes(&error)),
         _ => NotStaged::Bad(with_causes(&error)),
@@ -89,9 +97,8 @@ pub(super) async fn stage(ground: Arc<UpdateGround>, order: Arc<Order>, path: Ar
     let loading = tokio::task::spawn_blocking(move || {
         let bundle = verified(&ground, &order, &path)?;
         check_asks(&bundle, &order)?;
-        let probe = bundle.manifest().probe.clone();
-        drop(bundle);
-        load(&ground, &order, &path).map(|staged| (staged, probe))
+        let staged = link(&ground, &order, &bundle)?;
+        Ok((staged, bundle.manifest().probe.clone()))
     });
     let loaded = loading.await;
     let (staged, probe) = loaded.unwrap_or_else(|_| {

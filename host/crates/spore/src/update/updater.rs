@@ -13,7 +13,7 @@ use serde_json::json;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 use venom_bundle::capability::Request;
-use venom_bundle::{Digest, Entry, Trust, TrustState};
+use venom_bundle::{Digest, Entry, Release, Trust, TrustState};
 use venom_protocol::{NodeId, SkillReport, SkillState, Timestamp, UpdateReport};
 
 use super::fetch::{FetchError, Fetcher};
@@ -201,10 +201,7 @@ impl Updater {
     /// Loads what is kept on disk. Blocks.
     fn load(&self, name: &str, kept: &Kept) -> Result<Staged, String> {
         let path = self.keeper.disk.bundle(&kept.bundle.file_sha256);
-        stage::load(&self.ground, &self.order(entry_of(name, kept), None), &path).map_err(|error| match error {
-            NotStaged::Bad(why) | NotStaged::NotNow(why) => why,
-            NotStaged::Held(_) => "it is held".to_owned(),
-        })
+        stage::load(&self.ground, &self.order(entry_of(name, kept), None), &path)
     }
 
     fn order(&self, entry: Entry, before: Option<Request>) -> Order {
@@ -424,10 +421,16 @@ impl Updater {
         wait
     }
 
-    fn wanted(&self, name: &str, employer: &Employer) -> Option<&Entry> {
+    /// The newest release, if there was one.
+    fn release(&self) -> Option<&Release> {
         let current = self.trusted.state.as_ref()?.current()?;
-        let wanted = current.release.release().wanted(employer.node_id, &employer.tags);
-        wanted.into_iter().find(|entry| entry.skill == name)
+        Some(current.release.release())
+    }
+
+    /// What it wants here.
+    fn wanted(&self, employer: &Employer) -> Vec<&Entry> {
+        self.release()
+            .map_or_else(Vec::new, |release| release.wanted(employer.node_id, &employer.tags))
     }
 
     async fn keep_ledger(&self) -> bool {
@@ -450,8 +453,9 @@ impl Updater {
     fn make_report(&self, employer: &Employer) -> UpdateReport {
         let state = self.trusted.state.as_ref();
         let rollout = state.and_then(|state| state.current()?.rollout.as_ref());
+        let wanted = self.wanted(employer);
         let skills = self.ledger.skills.iter();
-        let installed = skills.map(|(name, record)| record.report(name, self.wanted(name, employer)));
+        let installed = skills.map(|(name, record)| record.report(name, of(&wanted, name)));
         let local = self
             .live
             .local()
@@ -477,6 +481,11 @@ impl Updater {
             skills: installed.chain(local).collect(),
         }
     }
+}
+
+/// The entry of one skill.
+fn of<'a>(wanted: &[&'a Entry], name: &str) -> Option<&'a Entry> {
+    wanted.iter().find(|entry| entry.skill == name).copied()
 }
 
 /// Up to a fifth less, by chance, so that spores do not all come at once.

@@ -8,7 +8,7 @@ use serde_json::json;
 use venom_bundle::{Digest, Entry};
 use venom_protocol::{SkillState, Timestamp};
 
-use super::{Employer, Updater, entry_of};
+use super::{Employer, Updater, entry_of, of};
 use crate::update::ledger::Kept;
 use crate::update::live::Watched;
 use crate::update::plan::Step;
@@ -70,8 +70,7 @@ impl Updater {
 
     /// Whether an entry is what some entry falls back on.
     fn is_fallback(&self, entry: &Entry) -> bool {
-        let current = self.trusted.state.as_ref().and_then(|state| state.current());
-        let entries = current.map_or(&[][..], |current| &current.release.release().entries);
+        let entries = self.release().map_or(&[][..], |release| &release.entries);
         entries
             .iter()
             .any(|known| known.skill == entry.skill && known.fallback.as_ref() == Some(&entry.bundle))
@@ -103,7 +102,7 @@ impl Updater {
     pub(super) async fn step_back(&mut self, name: &str, state: SkillState, reason: String, employer: &Employer) {
         let now = Timestamp::now();
         let Some(trust) = &self.trusted.state else { return };
-        let entry = self.wanted(name, employer).cloned();
+        let entry = of(&self.wanted(employer), name).cloned();
         let busy = BTreeSet::new();
         let fit = {
             let facts = self.facts(trust, employer, &busy);
@@ -148,11 +147,7 @@ impl Updater {
         let path = self.keeper.disk.bundle(&kept.bundle.file_sha256);
         let (ground, order) = (Arc::clone(&self.ground), self.order(entry_of(name, kept), None));
         let loading = tokio::task::spawn_blocking(move || stage::load(&ground, &order, &path));
-        match loading.await {
-            Ok(Ok(staged)) => Ok(staged),
-            Ok(Err(error)) => Err(format!("{error:?}")),
-            Err(error) => Err(error.to_string()),
-        }
+        loading.await.unwrap_or_else(|error| Err(error.to_string()))
     }
 
     pub(super) async fn remove(&mut self, name: &str, employer: &Employer) {
@@ -182,8 +177,7 @@ impl Updater {
 
     fn clean(&self) {
         let mut needed = self.ledger.files(self.settings.keep);
-        let current = self.trusted.state.as_ref().and_then(|state| state.current());
-        let entries = current.map_or(&[][..], |current| &current.release.release().entries);
+        let entries = self.release().map_or(&[][..], |release| &release.entries);
         let refs = entries
             .iter()
             .flat_map(|entry| [Some(&entry.bundle), entry.fallback.as_ref()]);
