@@ -4,12 +4,15 @@
 use cargo_metadata::{DependencyKind, Metadata};
 
 /// What each crate may depend on. `*`: anything of ours.
-const EDGES: [(&str, &[&str]); 20] = [
+const EDGES: [(&str, &[&str]); 23] = [
     ("venom-protocol", &[]),
     ("venom-foreman", &["venom-protocol"]),
     ("venom-broker", &["venom-protocol"]),
     ("venom-bundle", &["venom-protocol"]),
     ("venom-audit", &["venom-protocol"]),
+    ("venom-fleet", &["venom-protocol"]),
+    ("venom-agent", &["venom-protocol"]),
+    ("venom-mdns", &["venom-protocol"]),
     ("venom-runtime", &["venom-bundle", "venom-protocol"]),
     (
         "venom-nexus",
@@ -18,6 +21,7 @@ const EDGES: [(&str, &[&str]); 20] = [
             "venom-broker",
             "venom-audit",
             "venom-bundle",
+            "venom-fleet",
             "venom-protocol",
             "venom-runtime",
         ],

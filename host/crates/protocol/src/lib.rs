@@ -5,6 +5,7 @@
 mod envelope;
 mod error;
 mod event;
+mod fleet;
 mod frame;
 mod hive;
 mod ids;
@@ -20,6 +21,15 @@ mod update;
 
 pub use error::{CallError, ErrorCode, with_causes};
 pub use event::Event;
+pub use fleet::{
+    AgentHeartbeat, AgentId, AgentList, AgentStatus, AgentView, AssetDetail, AssetView, CertificateSeen,
+    CertificateView, ChangeKind, ChangeView, CommandDone, CommandList, CommandSent, CommandStatus, CommandUpdate,
+    CommandView, CreateEnrolment, Discovery, DiscoveryIngested, EnrolmentCreated, EnrolmentList, EnrolmentView,
+    FindingSeen, FindingStatus, FindingUpdate, FindingView, HeartbeatAnswer, InvalidAgentId, NetworkFingerprint,
+    NetworkView, OutboxStatus, Page, PendingCommand, PendingCommands, PortSeen, RegisterAgent, Registered, ScanView,
+    SeenAsset, SeenService, SendCommand, Severity, ShieldIngested, ShieldReport, SiteView, SubnetView, TokenRotated,
+    Topology, TopologyLink, TopologyNode,
+};
 pub use frame::{FrameError, MAX_FRAME_BYTES, decode_from_nexus, decode_from_spore, encode};
 pub use hive::{
     Broadcast, CacheKey, HiveAnswer, HiveAsk, HiveQuestion, HiveRefusal, HiveReply, HiveTask, HiveTaskState, TaskRun,

@@ -1,0 +1,1 @@
+-- agents, enrolments, tokens, commands

@@ -1,0 +1,1 @@
+-- sites, networks, scans, assets, changes, certificates, findings

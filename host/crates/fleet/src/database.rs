@@ -1,0 +1,163 @@
+//! The database behind the fleet: SQLite in a file, or PostgreSQL. One set of statements serves both.
+//!
+//! The statements keep to what both understand: placeholders `$1`, `$2`, in their order; `TEXT`, `BIGINT` and `DOUBLE PRECISION` columns and
+//! nothing else (times are microseconds since 1970, flags 0 or 1, lists and maps JSON text); `INSERT … ON CONFLICT … DO UPDATE`;
+//! `RETURNING`. Ids are made here, never by the database.
+
+use std::path::Path;
+use std::time::Duration;
+
+use sqlx::any::{AnyPoolOptions, install_default_drivers};
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::{Any, AnyPool, Transaction};
+
+use crate::FleetError;
+
+/// Connections that read at one time.
+const READERS: u32 = 4;
+/// Connections of one nexus to PostgreSQL that write; SQLite has one writer.
+const WRITERS: u32 = 4;
+/// For a free connection.
+const WAIT_FOR_CONNECTION: Duration = Duration::from_secs(10);
+
+/// The migrations in their order: number, what it is for, statements. Never change one that was released; add another.
+const MIGRATIONS: [(i64, &str, &str); 2] = [
+    (1, "agents", include_str!("../migrations/0001_agents.sql")),
+    (2, "inventory", include_str!("../migrations/0002_inventory.sql")),
+];
+
+/// An open database of the newest schema.
+#[derive(Debug, Clone)]
+pub struct Database {
+    writers: AnyPool,
+    readers: AnyPool,
+    is_sqlite: bool,
+}
+
+impl Database {
+    /// Opens, makes and migrates `sqlite:PATH` or `postgres://…`.
+    ///
+    /// # Errors
+    /// The address makes no sense, the server is not there, or the schema is newer than this program.
+    pub async fn open(url: &str) -> Result<Self, FleetError> {
+        install_default_drivers();
+        let is_sqlite = url.starts_with("sqlite:");
+        if !is_sqlite && !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
+            return Err(FleetError::Invalid(
+                "the database's address begins with neither `sqlite:` nor `postgres://`".to_owned(),
+            ));
+        }
+        let (url, writers) = if is_sqlite {
+            (with_create(url), 1)
+        } else {
+            (url.to_owned(), WRITERS)
+        };
+        let writers = pool(is_sqlite, writers).connect(&url).await?;
+        migrator().run(&writers).await?;
+        let readers = pool(is_sqlite, READERS).connect(&url).await?;
+        Ok(Self {
+            writers,
+            readers,
+            is_sqlite,
+        })
+    }
+
+    /// The SQLite file at `path`.
+    ///
+    /// # Errors
+    /// As [`Database::open`].
+    pub async fn open_file(path: &Path) -> Result<Self, FleetError> {
+        Self::open(&format!("sqlite:{}", path.display())).await
+    }
+
+    /// Begins a transaction that writes. On SQLite there is one at a time, and it waits for the one before.
+    pub(crate) async fn write(&self) -> Result<Transaction<'static, Any>, FleetError> {
+        if self.is_sqlite {
+            // a transaction that begins as a reader cannot always become a writer
+            Ok(self.writers.begin_with("BEGIN IMMEDIATE").await?)
+        } else {
+            Ok(self.writers.begin().await?)
+        }
+    }
+
+    /// For reading.
+    pub(crate) const fn read(&self) -> &AnyPool {
+        &self.readers
+    }
+
+    /// Whether it is SQLite, for the few statements that differ.
+    pub(crate) const fn is_sqlite(&self) -> bool {
+        self.is_sqlite
+    }
+
+    /// Closes all connections; what was committed is kept.
+    pub async fn close(&self) {
+        self.writers.close().await;
+        self.readers.close().await;
+    }
+}
+
+fn with_create(url: &str) -> String {
+    let sign = if url.contains('?') { '&' } else { '?' };
+    format!("{url}{sign}mode=rwc")
+}
+
+fn pool(is_sqlite: bool, most: u32) -> AnyPoolOptions {
+    let options = AnyPoolOptions::new()
+        .max_connections(most)
+        .acquire_timeout(WAIT_FOR_CONNECTION);
+    if !is_sqlite {
+        return options;
+    }
+    options.after_connect(|connection, _| {
+        Box::pin(async move {
+            // FULL: what an agent was told is taken in survives a power cut, as the agent then forgets it
+            for pragma in [
+                "PRAGMA busy_timeout = 10000",
+                "PRAGMA journal_mode = WAL",
+                "PRAGMA synchronous = FULL",
+                "PRAGMA foreign_keys = ON",
+            ] {
+                sqlx::query(pragma).execute(&mut *connection).await?;
+            }
+            Ok(())
+        })
+    })
+}
+
+fn migrator() -> Migrator {
+    let migrations = MIGRATIONS.map(|(number, what, sql)| {
+        Migration::new(
+            number,
+            what.into(),
+            MigrationType::Simple,
+            sqlx::SqlSafeStr::into_sql_str(sql),
+            false,
+        )
+    });
+    Migrator::with_migrations(migrations.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_file_is_made_once_and_opened_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("fleet.db");
+        for _ in 0..2 {
+            let database = Database::open_file(&path).await.unwrap();
+            let mut writing = database.write().await.unwrap();
+            let one: i64 = sqlx::query_scalar("SELECT $2 - $1")
+                .bind(1_i64)
+                .bind(2_i64)
+                .fetch_one(&mut *writing)
+                .await
+                .unwrap();
+            assert_eq!(one, 1);
+            writing.commit().await.unwrap();
+            database.close().await;
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! The fleet: agents, how they enrol, what they saw, and what of it is known, changed and wrong. Kept in SQLite, or in
+//! PostgreSQL for several nexuses.
+//!
+//! It opens no socket but the database's, starts no task and knows no clock: whoever asks says what time it is. What it
+//! answers beside its answer are [`Event`](venom_protocol::Event)s, for the caller to publish.
+
+mod database;
+mod error;
+mod settings;
+
+pub use database::Database;
+pub use error::FleetError;
+pub use settings::FleetSettings;

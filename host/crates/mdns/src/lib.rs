@@ -1,0 +1,1 @@
+//! Finding each other in the LAN by mDNS: who is there is a hint and never trusted.
