@@ -3,13 +3,21 @@
 //! The statements keep to what both understand: placeholders `$1`, `$2`, in their order; `TEXT`, `BIGINT` and `DOUBLE PRECISION` columns and
 //! nothing else (times are microseconds since 1970, flags 0 or 1, lists and maps JSON text); `INSERT … ON CONFLICT … DO UPDATE`;
 //! `RETURNING`. Ids are made here, never by the database.
+//!
+//! And to what `sqlx::Any` can carry:
+//! - every `NULL` has the type of its value: PostgreSQL keeps a prepared statement's types, whoever came first. That of an absent
+//!   number with a fraction comes out wrong, so those are bound with [`double`];
+//! - no boolean, no `NUMERIC` comes back: compare in `WHERE` only, and `CAST(SUM(…) AS BIGINT)`;
+//! - statements of many rows are numbered with [`rows`], as the `QueryBuilder` of `Any` writes placeholders PostgreSQL does not know.
 
 use std::path::Path;
 use std::time::Duration;
 
+use sha2::{Digest as _, Sha256};
 use sqlx::any::{AnyPoolOptions, install_default_drivers};
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::{Any, AnyPool, Transaction};
+use venom_protocol::Timestamp;
 
 use crate::FleetError;
 
@@ -80,6 +88,21 @@ impl Database {
         }
     }
 
+    /// As [`Database::write`], and of all transactions in `room` the only one, also among several nexuses: what it reads stays so.
+    /// Before anything else in the transaction, and one room for each, so that none waits for the other.
+    pub(crate) async fn write_alone(&self, room: &str) -> Result<Transaction<'static, Any>, FleetError> {
+        let mut writing = self.write().await?;
+        if !self.is_sqlite {
+            let digest = Sha256::digest(room.as_bytes());
+            let number = digest.first_chunk().copied().map_or(0, i64::from_be_bytes);
+            sqlx::query("SELECT pg_advisory_xact_lock($1)")
+                .bind(number)
+                .execute(&mut *writing)
+                .await?;
+        }
+        Ok(writing)
+    }
+
     /// For reading.
     pub(crate) const fn read(&self) -> &AnyPool {
         &self.readers
@@ -95,6 +118,64 @@ impl Database {
         self.writers.close().await;
         self.readers.close().await;
     }
+}
+
+/// A point in time as it is kept: microseconds since 1970.
+pub(crate) fn micros(at: Timestamp) -> i64 {
+    at.0.as_microsecond()
+}
+
+/// A length of time in the same unit.
+pub(crate) fn micros_of(length: Duration) -> i64 {
+    i64::try_from(length.as_micros()).unwrap_or(i64::MAX)
+}
+
+/// What [`micros`] wrote.
+pub(crate) fn timestamp(micros: i64) -> Result<Timestamp, FleetError> {
+    jiff::Timestamp::from_microsecond(micros)
+        .map(Timestamp)
+        .map_err(|_| FleetError::Corrupt(format!("{micros} is no point in time")))
+}
+
+/// A number with a fraction that may be absent, to be bound: see the top of this file.
+pub(crate) fn double(number: Option<f64>) -> impl sqlx::Encode<'static, Any> + sqlx::Type<Any> {
+    Double(number)
+}
+
+struct Double(Option<f64>);
+
+impl sqlx::Type<Any> for Double {
+    fn type_info() -> sqlx::any::AnyTypeInfo {
+        <f64 as sqlx::Type<Any>>::type_info()
+    }
+}
+
+impl sqlx::Encode<'_, Any> for Double {
+    fn encode_by_ref(
+        &self,
+        buffer: &mut <Any as sqlx::Database>::ArgumentBuffer,
+    ) -> Result<sqlx::encode::IsNull, sqlx::error::BoxDynError> {
+        match self.0 {
+            Some(number) => sqlx::Encode::<Any>::encode(number, buffer),
+            // sqlx 0.9 swaps the types of the two absent fractions on their way to PostgreSQL
+            None => sqlx::Encode::<Any>::encode(None::<f32>, buffer),
+        }
+    }
+}
+
+/// `($1, $2), ($3, $4)`: placeholders of so many rows of so many columns, `first` being the first of them.
+pub(crate) fn rows(first: usize, rows: usize, columns: usize) -> String {
+    let mut text = String::new();
+    for row in 0..rows {
+        text.push_str(if row == 0 { "(" } else { ", (" });
+        for column in 0..columns {
+            let sign = if column == 0 { "$" } else { ", $" };
+            text.push_str(sign);
+            text.push_str(&(first + row * columns + column).to_string());
+        }
+        text.push(')');
+    }
+    text
 }
 
 fn with_create(url: &str) -> String {
@@ -141,6 +222,12 @@ fn migrator() -> Migrator {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rows_are_numbered() {
+        assert_eq!(rows(1, 2, 2), "($1, $2), ($3, $4)");
+        assert_eq!(rows(4, 1, 1), "($4)");
+    }
 
     #[tokio::test]
     async fn a_file_is_made_once_and_opened_again() {

@@ -4,10 +4,16 @@
 //! It opens no socket but the database's, starts no task and knows no clock: whoever asks says what time it is. What it
 //! answers beside its answer are [`Event`](venom_protocol::Event)s, for the caller to publish.
 
+mod agents;
+mod cursor;
 mod database;
 mod error;
+mod fleet;
 mod settings;
+mod text;
 
+pub use agents::{Admission, AgentPass};
 pub use database::Database;
 pub use error::FleetError;
+pub use fleet::{Fleet, Outcome};
 pub use settings::FleetSettings;
