@@ -61,7 +61,10 @@ impl Database {
             (url.to_owned(), WRITERS)
         };
         let writers = pool(is_sqlite, writers).connect(&url).await?;
-        migrator().run(&writers).await?;
+        if migrator().run(&writers).await.is_err() {
+            // SQLite has no lock for this: another process may have done it in between, and then there is nothing left to do
+            migrator().run(&writers).await?;
+        }
         let readers = pool(is_sqlite, READERS).connect(&url).await?;
         Ok(Self {
             writers,
