@@ -33,7 +33,7 @@ pub enum Error {
 /// What the sandbox refused, and what an operator would have to write to allow it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Refusal {
-    /// `fs`, `command`, `net`, `dns`, `http`, `env`, `config`, `secret`, `cache` or `hive`.
+    /// `fs`, `command`, `net`, `dns`, `http`, `env`, `config`, `secret`, `cache`, `hive` or `lan`.
     pub capability: String,
     /// A path, a program, `host:port`, a key.
     pub target: String,

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::bindings::exports::venom::skill::api::{self, Guest};
-use crate::bindings::venom::skill::{cache, command, errors, hive, log, progress, settings};
+use crate::bindings::venom::skill::{cache, command, errors, hive, lan, log, progress, settings};
 use crate::{Error, Refusal, Result, Skill};
 
 impl<S: Skill> Guest for S {
@@ -196,4 +196,67 @@ pub(crate) fn secret(name: &str) -> Result<String> {
 
 pub(crate) fn http(request: crate::http::Request) -> Result<crate::http::Response> {
     crate::http::outgoing::send(request)
+}
+
+pub(crate) fn links() -> Result<Vec<crate::lan::Link>> {
+    let link = |link: lan::Link| crate::lan::Link {
+        name: link.name,
+        address: link.address,
+        prefix: link.prefix,
+        mac: link.mac,
+        gateway: link.gateway,
+        gateway_mac: link.gateway_mac,
+    };
+    Ok(lan::links()?.into_iter().map(link).collect())
+}
+
+pub(crate) fn neighbours() -> Result<Vec<crate::lan::Neighbour>> {
+    let neighbour = |neighbour: lan::Neighbour| crate::lan::Neighbour {
+        address: neighbour.address,
+        mac: neighbour.mac,
+        link: neighbour.link,
+    };
+    Ok(lan::neighbours()?.into_iter().map(neighbour).collect())
+}
+
+pub(crate) fn reverse(address: &str) -> Result<Vec<String>> {
+    Ok(lan::reverse(address)?)
+}
+
+pub(crate) fn browse(kinds: &[String], milliseconds: u32) -> Result<Vec<crate::lan::Service>> {
+    let service = |service: lan::Service| crate::lan::Service {
+        instance: service.instance,
+        kind: service.kind,
+        host: service.host,
+        addresses: service.addresses,
+        port: service.port,
+        properties: service.properties,
+    };
+    Ok(lan::browse(kinds, milliseconds)?.into_iter().map(service).collect())
+}
+
+pub(crate) fn discover(milliseconds: u32) -> Result<Vec<crate::lan::Device>> {
+    let device = |device: lan::Device| crate::lan::Device {
+        address: device.address,
+        location: device.location,
+        server: device.server,
+        target: device.target,
+        unique_name: device.unique_name,
+    };
+    Ok(lan::discover(milliseconds)?.into_iter().map(device).collect())
+}
+
+pub(crate) fn peek_tls(
+    address: &str,
+    port: u16,
+    server_name: &str,
+    milliseconds: u32,
+) -> Result<crate::lan::TlsSession> {
+    let session = lan::peek_tls(address, port, server_name, milliseconds)?;
+    Ok(crate::lan::TlsSession {
+        version: session.version,
+        cipher: session.cipher,
+        alpn: session.alpn,
+        chain: session.chain,
+    })
 }

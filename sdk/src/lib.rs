@@ -24,7 +24,7 @@
 //! # }
 //! ```
 //!
-//! The modules [`command`], [`cache`], [`hive`], [`settings`], [`http`], [`log`] and [`progress`] reach the host. Files
+//! The modules [`command`], [`cache`], [`hive`], [`settings`], [`http`], [`lan`], [`log`] and [`progress`] reach the host. Files
 //! (see [`files`] for their paths), clocks and sockets are those of `std`. What any of them may touch is decided by the operator's grants.
 //! This crate never widens them: a refusal arrives as [`Error::Denied`] and says which grant is missing.
 
@@ -35,6 +35,7 @@ mod error;
 pub mod files;
 pub mod hive;
 pub mod http;
+pub mod lan;
 pub mod log;
 mod params;
 pub mod progress;

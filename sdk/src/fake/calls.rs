@@ -12,6 +12,8 @@ use crate::log::Level;
 use crate::progress::Task;
 use crate::{Error, Result};
 
+pub(crate) use super::lan::{browse, discover, links, neighbours, peek_tls, reverse};
+
 const TIME_LEFT: Duration = Duration::from_secs(30);
 
 pub(crate) fn log(level: Level, message: &str, fields: Vec<(String, String)>) {

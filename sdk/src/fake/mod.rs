@@ -13,10 +13,12 @@
 //! ```
 
 pub(crate) mod calls;
+mod lan;
 mod record;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
@@ -25,6 +27,7 @@ use serde_json::Value;
 
 use crate::command::{Command, Output};
 use crate::http::{Request, Response};
+use crate::lan::{Device, Link, Neighbour, Service, TlsSession};
 use crate::{Refusal, Result};
 
 pub use record::{LogLine, Recorder, Report};
@@ -65,6 +68,18 @@ struct Grants {
     cache: bool,
     directories: Vec<(String, PathBuf)>,
     remaining: Option<Duration>,
+    lan: Lan,
+}
+
+/// What of the `lan` interface is granted, with its answers.
+#[derive(Default)]
+struct Lan {
+    links: Option<Vec<Link>>,
+    neighbours: Option<Vec<Neighbour>>,
+    names: Option<BTreeMap<IpAddr, Vec<String>>>,
+    services: Option<Vec<Service>>,
+    devices: Option<Vec<Device>>,
+    tls: BTreeMap<SocketAddr, Result<TlsSession>>,
 }
 
 impl Host {

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::fmt;
+use std::net::SocketAddr;
 use std::rc::Rc;
 
 use serde_json::Value;
@@ -42,6 +43,7 @@ pub(super) struct Record {
     pub(super) logs: Vec<LogLine>,
     pub(super) partials: Vec<Value>,
     pub(super) reports: Vec<Report>,
+    pub(super) peeks: Vec<(SocketAddr, String)>,
 }
 
 /// Keeps a fake host installed, and tells what happened to it.
@@ -89,6 +91,12 @@ impl Recorder {
     #[must_use]
     pub fn reports(&self) -> Vec<Report> {
         self.state.borrow().record.reports.clone()
+    }
+
+    /// TLS handshakes asked for, with the server name of each, refused ones too.
+    #[must_use]
+    pub fn peeks(&self) -> Vec<(SocketAddr, String)> {
+        self.state.borrow().record.peeks.clone()
     }
 
     /// A cached value, as stored.

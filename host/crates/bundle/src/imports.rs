@@ -18,7 +18,7 @@ struct Capability {
     asked: fn(&Request) -> bool,
 }
 
-const CAPABILITIES: [Capability; 6] = [
+const CAPABILITIES: [Capability; 7] = [
     Capability {
         group: "venom:skill/command",
         interfaces: &["venom:skill/command"],
@@ -42,6 +42,12 @@ const CAPABILITIES: [Capability; 6] = [
         interfaces: &["venom:skill/settings"],
         word: "config or secrets",
         asked: |request| !request.config.is_empty() || !request.secrets.is_empty(),
+    },
+    Capability {
+        group: "venom:skill/lan",
+        interfaces: &["venom:skill/lan"],
+        word: "lan",
+        asked: |request| !request.lan.is_empty(),
     },
     Capability {
         group: "wasi:http",

@@ -36,6 +36,7 @@ const JS: Template = template!("js":
 const WIT: Template = &[
     ("wit/skill.wit", include_str!("../../../../wit/skill.wit")),
     ("wit/host.wit", include_str!("../../../../wit/host.wit")),
+    ("wit/lan.wit", include_str!("../../../../wit/lan.wit")),
     ("wit/errors.wit", include_str!("../../../../wit/errors.wit")),
 ];
 

@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 use super::peer::{Peer, PortRange, ranges};
 use super::settle::Ask;
 use super::{
-    CacheGrant, CommandGrant, FsGrant, FsRequest, HttpGrant, HttpHost, NetGrant, NetRequest, SecretGrant, pattern,
+    CacheGrant, CommandGrant, FsGrant, FsRequest, HttpGrant, HttpHost, Lan, NetGrant, NetRequest, SecretGrant, pattern,
     pattern_matches,
 };
 
@@ -148,6 +148,27 @@ impl<T: Named> Ask for NameAsk<T> {
 
     fn describe_offer(offer: &T) -> String {
         offer.name().to_owned()
+    }
+}
+
+/// Each part of `lan` is a right of its own.
+impl Ask for Lan {
+    type Offer = Self;
+
+    fn cut(&self, offer: &Self) -> Option<Self> {
+        (self == offer).then_some(*offer)
+    }
+
+    fn satisfied_by(&self, granted: &Self) -> bool {
+        self == granted
+    }
+
+    fn describe(&self) -> String {
+        self.to_string()
+    }
+
+    fn describe_offer(offer: &Self) -> String {
+        offer.to_string()
     }
 }
 

@@ -39,6 +39,8 @@ pub(super) fn beyond(asked: &Request, before: &Request) -> Vec<String> {
     if asked.cache && !before.cache {
         more.push("cache".to_owned());
     }
+    let unknown = asked.lan.iter().filter(|part| !before.lan.contains(part));
+    more.extend(unknown.map(|part| format!("lan {part}")));
     more
 }
 
@@ -113,7 +115,7 @@ mod tests {
     #[test]
     fn what_is_new_is_told_for_every_capability() {
         let all = "fs=[{guest='/a',access='rw'}]\ncommands=['ls']\nnet=[{to='10.0.0.0/8',ports=['22','80-90']}]\n\
-                   dns=['a.example']\nhttp=['a.example']\nenv=['A']\nconfig=['b']\nsecrets=['c']\ncache=true\nhive=['A.b']";
+                   dns=['a.example']\nhttp=['a.example']\nenv=['A']\nconfig=['b']\nsecrets=['c']\ncache=true\nhive=['A.b']\nlan=['links','tls']";
         let lines = [
             "fs /a rw",
             "command ls",
@@ -125,13 +127,19 @@ mod tests {
             "hive A.b",
             "net 10.0.0.0/8 tcp 22,80-90",
             "cache",
+            "lan links",
+            "lan tls",
         ];
         assert_eq!(more(all, ""), lines);
         assert_eq!(request(all).lines(), lines);
         assert_eq!(more("", all), [""; 0]);
         assert_eq!(more(all, all), [""; 0]);
         assert_eq!(request(all).beyond(&Request::anything()), [""; 0]);
-        assert_eq!(Request::anything().beyond(&request(all)).len(), 9, "all but the cache");
+        assert_eq!(
+            Request::anything().beyond(&request(all)).len(),
+            13,
+            "all but the cache and two of `lan`"
+        );
         assert_eq!(Request::anything().beyond(&Request::anything()), [""; 0]);
     }
 
@@ -170,6 +178,8 @@ mod tests {
             ("hive=['A.b*']", "hive=['A.*']", false),
             ("hive=['A.b']", "hive=['A.*']", true),
             ("cache=true", "", true),
+            ("lan=['mdns']", "lan=['links','mdns']", false),
+            ("lan=['links','mdns']", "lan=['mdns']", true),
         ] {
             assert_eq!(!more(asked, before).is_empty(), is_more, "{asked} after {before}");
         }

@@ -8,6 +8,7 @@ mod beyond;
 mod budgets;
 mod check;
 mod http_host;
+mod lan;
 mod pattern;
 mod peer;
 mod policy;
@@ -19,6 +20,7 @@ mod settle;
 pub use budgets::{BudgetLimits, Budgets};
 pub use check::InvalidRequest;
 pub use http_host::HttpHost;
+pub use lan::Lan;
 pub use pattern::{host_pattern_matches, pattern_matches};
 pub use peer::{Peer, PortRange};
 pub use policy::{

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use serde::{Deserialize, Serialize};
 
-use super::{Access, BudgetLimits};
+use super::{Access, BudgetLimits, Lan};
 
 /// The whole policy file. `skills` is keyed by skill name; `defaults` gives budgets to every skill.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -43,6 +43,9 @@ pub struct SkillPolicy {
     pub cache: Option<CacheGrant>,
     /// `Skill.method` patterns it may submit.
     pub hive: Vec<String>,
+    /// What it may learn of the machine's networks. (Absent where empty: hosts that do not know it read the rest.)
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub lan: Vec<Lan>,
     /// Budgets; they override `Policy::defaults`.
     pub budgets: BudgetLimits,
 }

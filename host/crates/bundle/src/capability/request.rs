@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Lan;
+
 /// Read-only or read-write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, Default)]
 #[serde(rename_all = "lowercase")]
@@ -50,6 +52,9 @@ pub struct Request {
     /// `Skill.method` patterns it may submit as tasks.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub hive: Vec<String>,
+    /// What it may learn of the machine's networks.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub lan: Vec<Lan>,
 }
 
 impl Request {
@@ -75,6 +80,7 @@ impl Request {
             secrets: all(),
             cache: true,
             hive: all(),
+            lan: Lan::ALL.to_vec(),
         }
     }
 }

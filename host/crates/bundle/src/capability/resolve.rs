@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::ask::{CacheAsk, HttpAsk, NameAsk, PatternAsk};
 use super::settle::{Subject, settle};
 use super::{
-    BudgetLimits, Budgets, CacheGrant, CommandGrant, FsGrant, HttpGrant, NetGrant, Policy, Request, SecretGrant,
+    BudgetLimits, Budgets, CacheGrant, CommandGrant, FsGrant, HttpGrant, Lan, NetGrant, Policy, Request, SecretGrant,
     SkillPolicy,
 };
 
@@ -32,6 +32,8 @@ pub struct Grants {
     pub cache: Option<CacheGrant>,
     /// `Skill.method` patterns it may submit.
     pub hive: Vec<String>,
+    /// What it may learn of the machine's networks.
+    pub lan: Vec<Lan>,
     /// Budgets.
     pub budgets: Budgets,
 }
@@ -39,7 +41,7 @@ pub struct Grants {
 /// One line of `skill inspect`: what was asked or offered, and what came of it.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Decision {
-    /// `fs`, `command`, `net`, `dns`, `http`, `env`, `config`, `secret`, `cache`, `hive` or `budget`.
+    /// `fs`, `command`, `net`, `dns`, `http`, `env`, `config`, `secret`, `cache`, `hive`, `lan` or `budget`.
     pub capability: &'static str,
     /// The path, program, peer, key or budget.
     pub target: String,
@@ -163,6 +165,7 @@ fn settle_capabilities(
             &patterns(&ceiling.hive),
             decisions,
         ),
+        lan: settle(of("lan"), &offer.lan, &asked.lan, &ceiling.lan, decisions),
         budgets: Budgets::default(),
     }
 }

@@ -8,8 +8,8 @@ use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 use proptest::test_runner::{Config, RngSeed, TestRunner};
 use venom_bundle::capability::{
-    BudgetLimits, FsRequest, Grants, HttpGrant, HttpHost, NetGrant, NetProtocol, NetRequest, Peer, Policy, PortRange,
-    Request, SkillPolicy, host_pattern_matches, pattern_matches, resolve,
+    BudgetLimits, FsRequest, Grants, HttpGrant, HttpHost, Lan, NetGrant, NetProtocol, NetRequest, Peer, Policy,
+    PortRange, Request, SkillPolicy, host_pattern_matches, pattern_matches, resolve,
 };
 
 const NAMES: [&str; 9] = ["*", "a", "b", "ab", "a*", "*b", "ab*", "b*", "*ab"];
@@ -56,6 +56,10 @@ fn net() -> impl Strategy<Value = Vec<NetRequest>> {
     prop::collection::vec(one, 0..4)
 }
 
+fn lan() -> impl Strategy<Value = Vec<Lan>> {
+    subsequence(Lan::ALL.to_vec(), 0..=3)
+}
+
 fn fs() -> impl Strategy<Value = Vec<FsRequest>> {
     let one = (select(GUESTS.to_vec()), select(vec!["ro", "rw"]))
         .prop_map(|(guest, access)| toml::from_str(&format!("guest='{guest}'\naccess='{access}'")).unwrap());
@@ -64,8 +68,8 @@ fn fs() -> impl Strategy<Value = Vec<FsRequest>> {
 
 fn request() -> impl Strategy<Value = Request> {
     let names = (some(&NAMES), some(&NAMES), some(&NAMES), some(&NAMES));
-    let others = (some(&HOSTS), http(), some(&TASKS), net(), fs(), any::<bool>());
-    (names, others).prop_map(|(names, (dns, http, hive, net, fs, cache))| {
+    let others = (some(&HOSTS), http(), some(&TASKS), net(), fs(), any::<bool>(), lan());
+    (names, others).prop_map(|(names, (dns, http, hive, net, fs, cache, lan))| {
         let (commands, env, config, secrets) = names;
         Request {
             fs,
@@ -78,6 +82,7 @@ fn request() -> impl Strategy<Value = Request> {
             secrets,
             cache,
             hive,
+            lan,
         }
     })
 }
@@ -96,47 +101,51 @@ fn policy() -> impl Strategy<Value = Policy> {
         prop::collection::vec((http(), any::<bool>()), 1),
         some(&TASKS),
     );
-    (directories, names, hosts, net(), any::<bool>()).prop_map(|(directories, names, (dns, http, hive), net, cache)| {
-        let mut text = "[skills.EchoSkill]\n".to_owned();
-        writeln!(text, "dns={dns:?}\nhive={hive:?}").unwrap();
-        if cache {
-            writeln!(text, "cache={{quota=9}}").unwrap();
-        }
-        let fs = directories.into_iter().map(|(guest, rw)| {
-            format!(
-                "{{host='/srv{guest}',guest='{guest}',access='{}'}}",
-                if rw { "rw" } else { "ro" }
-            )
-        });
-        let commands = names.0.iter().enumerate().map(|(at, name)| {
-            let directory = if at == 0 { ",directory='/a'" } else { "" };
-            format!("{{name='{name}'{directory}}}")
-        });
-        let http = http
-            .iter()
-            .flat_map(|(hosts, plain)| hosts.iter().map(move |host| format!("{{host='{host}',plain={plain}}}")));
-        let net = net.iter().map(|it| {
-            let protocols: Vec<_> = it.protocols.iter().map(|it| format!("{it:?}").to_lowercase()).collect();
-            format!("{{to='{}',ports={:?},protocols={protocols:?}}}", it.to, it.ports)
-        });
-        for (key, list) in [
-            ("fs", fs.collect::<Vec<_>>()),
-            ("commands", commands.collect()),
-            ("http", http.collect()),
-            ("net", net.collect()),
-        ] {
-            writeln!(text, "{key}=[{}]", list.join(",")).unwrap();
-        }
-        for (key, names, value) in [
-            ("env", &names.1, "'v'"),
-            ("config", &names.2, "'v'"),
-            ("secrets", &names.3, "{env='V',audience=['e']}"),
-        ] {
-            let pairs: Vec<_> = names.iter().map(|name| format!("{name}={value}")).collect();
-            writeln!(text, "{key}={{{}}}", pairs.join(",")).unwrap();
-        }
-        toml::from_str(&text).unwrap_or_else(|error| panic!("{error}\n{text}"))
-    })
+    let switches = (any::<bool>(), lan());
+    (directories, names, hosts, net(), switches).prop_map(
+        |(directories, names, (dns, http, hive), net, (cache, lan))| {
+            let mut text = "[skills.EchoSkill]\n".to_owned();
+            let lan: Vec<_> = lan.into_iter().map(Lan::as_str).collect();
+            writeln!(text, "dns={dns:?}\nhive={hive:?}\nlan={lan:?}").unwrap();
+            if cache {
+                writeln!(text, "cache={{quota=9}}").unwrap();
+            }
+            let fs = directories.into_iter().map(|(guest, rw)| {
+                format!(
+                    "{{host='/srv{guest}',guest='{guest}',access='{}'}}",
+                    if rw { "rw" } else { "ro" }
+                )
+            });
+            let commands = names.0.iter().enumerate().map(|(at, name)| {
+                let directory = if at == 0 { ",directory='/a'" } else { "" };
+                format!("{{name='{name}'{directory}}}")
+            });
+            let http = http
+                .iter()
+                .flat_map(|(hosts, plain)| hosts.iter().map(move |host| format!("{{host='{host}',plain={plain}}}")));
+            let net = net.iter().map(|it| {
+                let protocols: Vec<_> = it.protocols.iter().map(|it| format!("{it:?}").to_lowercase()).collect();
+                format!("{{to='{}',ports={:?},protocols={protocols:?}}}", it.to, it.ports)
+            });
+            for (key, list) in [
+                ("fs", fs.collect::<Vec<_>>()),
+                ("commands", commands.collect()),
+                ("http", http.collect()),
+                ("net", net.collect()),
+            ] {
+                writeln!(text, "{key}=[{}]", list.join(",")).unwrap();
+            }
+            for (key, names, value) in [
+                ("env", &names.1, "'v'"),
+                ("config", &names.2, "'v'"),
+                ("secrets", &names.3, "{env='V',audience=['e']}"),
+            ] {
+                let pairs: Vec<_> = names.iter().map(|name| format!("{name}={value}")).collect();
+                writeln!(text, "{key}={{{}}}", pairs.join(",")).unwrap();
+            }
+            toml::from_str(&text).unwrap_or_else(|error| panic!("{error}\n{text}"))
+        },
+    )
 }
 
 /// Any ceiling, but on tasks and HTTP hosts none or a list of plain ones: three patterns with their stars at different ends
@@ -163,7 +172,7 @@ fn only_covered(asked: Request, before: &Request) -> Request {
                 .filter(|it| covered(Request { $field: vec![it.clone()], ..nothing() })).collect()),* }
         };
     }
-    filtered!(fs, commands, net, dns, http, env, config, secrets, hive)
+    filtered!(fs, commands, net, dns, http, env, config, secrets, hive, lan)
 }
 
 fn granted(request: &Request, ceiling: &Request, policy: &Policy) -> Grants {
@@ -208,6 +217,9 @@ fn excess(small: &Grants, large: &Grants) -> Option<String> {
     }
     if small.cache.is_some() && small.cache != large.cache {
         return Some("cache".to_owned());
+    }
+    if let Some(lan) = small.lan.iter().find(|it| !large.lan.contains(it)) {
+        return Some(lan.to_string());
     }
     let fits = |patterns: &[String], text: &str| patterns.iter().any(|pattern| pattern_matches(pattern, text));
     for (small, large, texts) in [

@@ -36,6 +36,7 @@ const EVERYTHING: &str = r#"
     secrets = { token = { env = "TOKEN", audience = ["api.example.com"] } }
     cache = { quota = "1 MiB" }
     hive = ["OtherSkill.run"]
+    lan = ["mdns"]
 "#;
 
 const ASK_EVERYTHING: &str = r#"
@@ -48,11 +49,12 @@ const ASK_EVERYTHING: &str = r#"
     secrets = ["token"]
     cache = true
     hive = ["OtherSkill.run"]
+    lan = ["mdns"]
     net = [{ to = "10.0.0.0/8", ports = ["22"] }]
 "#;
 
-const CAPABILITIES: [&str; 10] = [
-    "fs", "command", "net", "dns", "http", "env", "config", "secret", "cache", "hive",
+const CAPABILITIES: [&str; 11] = [
+    "fs", "command", "net", "dns", "http", "env", "config", "secret", "cache", "hive", "lan",
 ];
 
 #[test]
@@ -75,6 +77,7 @@ fn what_all_three_agree_on_is_granted() {
     );
     assert_eq!((&grants.config, &grants.secrets), (&expected.config, &expected.secrets));
     assert_eq!((&grants.cache, &grants.hive), (&expected.cache, &expected.hive));
+    assert_eq!(grants.lan, expected.lan);
     let kinds: Vec<_> = decisions.iter().map(|it| (it.capability, it.verdict)).collect();
     assert_eq!(kinds, CAPABILITIES.map(|it| (it, Granted)));
 }
