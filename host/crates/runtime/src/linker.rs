@@ -19,7 +19,7 @@ const OFFERED: &[(&str, &[&str])] = &[
     (
         "venom:skill",
         &[
-            "api", "cache", "command", "errors", "hive", "log", "progress", "settings",
+            "api", "cache", "command", "errors", "hive", "lan", "log", "progress", "settings",
         ],
     ),
     (
@@ -91,7 +91,8 @@ fn link_skill(linker: &mut Linker<CallState>) -> Result<()> {
     skill::command::add_to_linker::<_, HasSelf<CallState>>(linker, |state| state)?;
     skill::cache::add_to_linker::<_, HasSelf<CallState>>(linker, |state| state)?;
     skill::hive::add_to_linker::<_, HasSelf<CallState>>(linker, |state| state)?;
-    skill::settings::add_to_linker::<_, HasSelf<CallState>>(linker, |state| state)
+    skill::settings::add_to_linker::<_, HasSelf<CallState>>(linker, |state| state)?;
+    skill::lan::add_to_linker::<_, HasSelf<CallState>>(linker, |state| state)
 }
 
 /// The interfaces whose only state is the handle table.

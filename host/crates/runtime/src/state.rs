@@ -103,6 +103,16 @@ impl CallState {
         &mut self.table
     }
 
+    /// The budget of connections of this call.
+    pub(crate) fn connections(&self) -> &Connections {
+        &self.connections
+    }
+
+    /// What this call may reach.
+    pub(crate) fn net(&mut self) -> &NetCall {
+        net(&mut self.net, &self.rights, &self.connections, &self.refusals)
+    }
+
     /// The name look-up interface of this call.
     pub(crate) fn lookup(&mut self) -> NameLookup<'_> {
         let net = net(&mut self.net, &self.rights, &self.connections, &self.refusals);

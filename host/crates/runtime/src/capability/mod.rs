@@ -8,6 +8,7 @@ mod denied;
 pub(crate) mod fs;
 pub(crate) mod hive;
 pub mod http;
+pub(crate) mod lan;
 pub(crate) mod log;
 pub mod net;
 pub(crate) mod progress;

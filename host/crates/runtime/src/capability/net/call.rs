@@ -77,6 +77,11 @@ impl NetCall {
         }
     }
 
+    /// Whether a connection of the host's own, made for the skill, may be opened; it counts like one of the skill's.
+    pub(crate) fn open_tcp(&self, address: SocketAddr) -> Result<(), Refusal> {
+        self.connect(address)
+    }
+
     pub(super) fn policy(&self) -> &AddressPolicy {
         &self.policy
     }

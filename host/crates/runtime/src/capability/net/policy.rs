@@ -89,8 +89,7 @@ impl AddressPolicy {
         let rules = self.rules.iter().filter(|rule| rule.fits(peer.port(), protocol));
         let matching: Vec<&Rule> = rules.filter(|rule| rule.reaches(peer.ip(), names)).collect();
         for special in self.specials_of(peer) {
-            let named = |rule: &&Rule| matches!(rule.peer, Peer::Range(range) if special.range.contains(&range));
-            if !matching.iter().any(named) {
+            if !matching.iter().any(|rule| rule.is_inside(special.range)) {
                 return Err(self.refuse(peer, protocol, special_reason(special)));
             }
         }
@@ -98,6 +97,47 @@ impl AddressPolicy {
             return Err(self.refuse(peer, protocol, self.reason(peer, protocol)));
         }
         Ok(())
+    }
+
+    /// Whether any grant reaches an address, on whatever port: such addresses a skill may be told of.
+    #[must_use]
+    pub fn knows(&self, address: IpAddr) -> bool {
+        let ip = address.to_canonical();
+        let matching: Vec<&Rule> = self.rules.iter().filter(|rule| rule.reaches(ip, &[])).collect();
+        let named = |special: Special| matching.iter().any(|rule| rule.is_inside(special.range));
+        !matching.is_empty() && self.specials_of(SocketAddr::new(ip, 0)).into_iter().all(named)
+    }
+
+    /// The same as an answer, for a question about one address.
+    ///
+    /// # Errors
+    /// The refusal, with the grant that would allow it.
+    pub fn check_known(&self, address: IpAddr, question: &str) -> Result<(), Refusal> {
+        if self.knows(address) {
+            return Ok(());
+        }
+        let skill = policy_key(&self.skill);
+        Err(Refusal {
+            capability: "lan",
+            target: format!("{question} {address}"),
+            reason: "no net grant reaches the address".to_owned(),
+            missing_grant: format!("[[skills.{skill}.net]]\nto = \"{address}\"\nports = [\"*\"]"),
+        })
+    }
+
+    /// Whether any grant reaches any address of a network: only there are questions asked of all.
+    #[must_use]
+    pub fn touches(&self, network: IpNet) -> bool {
+        let network = network.trunc();
+        let special = specials(network.addr());
+        self.rules.iter().any(|rule| {
+            let overlaps = match &rule.peer {
+                Peer::Any => true,
+                Peer::Range(range) => range.contains(&network) || network.contains(range),
+                Peer::Name(_) => false,
+            };
+            overlaps && special.iter().all(|special| rule.is_inside(special.range))
+        })
     }
 
     /// Whether a name may be looked up. Names of net grants are; addresses always are, since nothing is asked.
@@ -186,6 +226,11 @@ impl Rule {
             Peer::Range(range) => range.contains(&ip),
             Peer::Name(pattern) => names.iter().any(|name| pattern.matches(name)),
         }
+    }
+
+    /// Whether it names an address or range within this one.
+    fn is_inside(&self, special: IpNet) -> bool {
+        matches!(self.peer, Peer::Range(range) if special.contains(&range))
     }
 
     fn peer_name(&self) -> Option<&NamePattern> {
