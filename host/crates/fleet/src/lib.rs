@@ -9,6 +9,7 @@ mod cursor;
 mod database;
 mod error;
 mod fleet;
+mod inventory;
 mod settings;
 mod text;
 
@@ -16,4 +17,5 @@ pub use agents::{Admission, AgentPass};
 pub use database::Database;
 pub use error::FleetError;
 pub use fleet::{Fleet, Outcome};
+pub use inventory::{AssetQuery, CertificateQuery, ChangeQuery, FindingQuery, Pruned, ScanQuery};
 pub use settings::FleetSettings;

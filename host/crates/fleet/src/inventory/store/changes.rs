@@ -1,0 +1,43 @@
+//! Changes, written.
+
+use sqlx::{Any, Transaction};
+use venom_protocol::Timestamp;
+
+use super::Statement;
+use super::assets::Place;
+use super::statement::rows_at_once;
+use crate::FleetError;
+use crate::database::micros;
+use crate::inventory::asset::Change;
+
+/// Writes them, each under the id beside it.
+pub(crate) async fn write(
+    writing: &mut Transaction<'static, Any>,
+    place: &Place,
+    scan_id: &str,
+    changes: &[(String, &Change)],
+    now: Timestamp,
+) -> Result<(), FleetError> {
+    const WRITTEN: usize = 10;
+    for changes in changes.chunks(rows_at_once(WRITTEN)) {
+        let mut insert = Statement::new(
+            "INSERT INTO changes (id, site_name, network, asset_id, ip, kind, value_before, value_after, scan_id, at) VALUES ",
+        )
+        .rows(changes.len(), WRITTEN);
+        for (id, change) in changes {
+            insert
+                .bind(id.clone())
+                .bind(place.site.clone())
+                .bind(place.network.clone())
+                .bind(change.asset_id.clone())
+                .bind(change.ip.to_string())
+                .bind(change.kind.as_str().to_owned())
+                .bind(change.before.clone())
+                .bind(change.after.clone())
+                .bind(scan_id.to_owned())
+                .bind(micros(now));
+        }
+        insert.execute(&mut **writing).await?;
+    }
+    Ok(())
+}
