@@ -1,2 +1,29 @@
 //! An agent's half of the fleet: it enrols, tells how it is, asks for commands, scans when it is time, and keeps what it saw on disk
 //! until its nexus has it. It runs no skill itself and knows no other agent.
+
+mod agent_file;
+mod client;
+mod disk;
+mod enrol;
+mod outbox;
+mod pin;
+mod schedule;
+mod skills;
+mod span;
+mod token;
+mod token_file;
+
+pub use agent_file::{AGENT_FILE, AgentFile, AgentFileError, MOST_SCHEDULES};
+pub use client::{BeatAnswer, Client, ClientError, Ingested, Patience};
+pub use disk::{Disk, DiskLock, RealDisk};
+pub use enrol::{EnrolString, InvalidEnrolString};
+pub use outbox::{
+    Batch, BatchKey, BatchKind, OUTBOX_DIRECTORY, Outbox, OutboxError, OutboxReport, OutboxSettings, OutboxTally,
+    PutError, WhenFull,
+};
+pub use pin::{Pin, PinError, tls_config};
+pub use schedule::{Decision, InvalidSchedule, MOST_MADE_UP, Missed, SHORTEST_PERIOD, Schedule};
+pub use skills::RunSkill;
+pub use span::{InvalidSpan, parse_span, write_span};
+pub use token::{InvalidToken, Token};
+pub use token_file::{TOKEN_FILE, TokenFile, TokenFileError};
