@@ -36,8 +36,9 @@ impl Fleet {
         Ok(Self { inner: Arc::new(inner) })
     }
 
-    /// Closes the database. What heartbeats said since the last [`Fleet::flush`] is not written down by this.
+    /// Writes down what heartbeats said last, and closes the database.
     pub async fn close(&self) {
+        self.flush_last().await;
         self.inner.database.close().await;
     }
 

@@ -11,9 +11,10 @@ mod error;
 mod fleet;
 mod inventory;
 mod settings;
+mod stored;
 mod text;
 
-pub use agents::{Admission, AgentPass};
+pub use agents::{Admission, AgentPass, AgentQuery};
 pub use database::Database;
 pub use error::FleetError;
 pub use fleet::{Fleet, Outcome};

@@ -25,6 +25,10 @@ macro_rules! on_both {
     };
 }
 
+mod admitted;
+mod agents_enrolment;
+mod agents_shared;
+mod agents_tokens;
 mod base;
 mod carried;
 mod postgres;
