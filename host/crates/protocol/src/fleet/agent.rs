@@ -82,7 +82,7 @@ impl<'de> Deserialize<'de> for AgentId {
 
 /// `POST /api/agents/register`: the union of what both families of clients send. The registration token comes as a bearer token or as
 /// `secret`; either may be an enrolment token.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RegisterAgent {
     /// Its id; one is made when it brings none. The same again updates the record.
@@ -128,7 +128,7 @@ pub struct RegisterAgent {
 }
 
 /// The answer to a registration, for both families.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Registered {
     /// `registered`.
@@ -210,7 +210,7 @@ pub struct HeartbeatAnswer {
 
 /// The answer to `POST /api/agents/rotate-token`. The token before stays good until the new one is used, and no longer than the
 /// overlap.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct TokenRotated {
     /// `rotated`.

@@ -40,7 +40,7 @@ fn a_day() -> u64 {
 }
 
 /// The answer: the only time the token is shown.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct EnrolmentCreated {
     /// The token: 32 random bytes, base64url.

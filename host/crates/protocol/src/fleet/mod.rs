@@ -8,6 +8,7 @@ mod command;
 mod enrolment;
 mod ingest;
 mod page;
+mod shown;
 mod sites;
 
 pub use agent::{
