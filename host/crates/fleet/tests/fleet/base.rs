@@ -61,6 +61,11 @@ impl Base {
         connect(&self.url).await
     }
 
+    /// Does something behind the fleet's back.
+    pub(crate) async fn run(&self, sql: &str) {
+        run(&mut self.connect().await, sql.to_owned()).await;
+    }
+
     /// One number from the database, such as a count. It must be there.
     pub(crate) async fn number(&self, sql: &str) -> i64 {
         let mut connection = self.connect().await;

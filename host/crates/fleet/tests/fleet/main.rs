@@ -26,7 +26,11 @@ macro_rules! on_both {
 }
 
 mod admitted;
+mod agents_clones;
+mod agents_commands;
 mod agents_enrolment;
+mod agents_lists;
+mod agents_presence;
 mod agents_shared;
 mod agents_tokens;
 mod base;
