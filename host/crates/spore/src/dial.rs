@@ -17,6 +17,7 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::{Connector, client_async_tls_with_config};
 use venom_protocol::MAX_FRAME_BYTES;
 
+use crate::SporeSettings;
 use crate::address::Endpoint;
 use crate::error::{CaFileError, LinkError, SporeError};
 use crate::wire::Wire;
@@ -45,10 +46,10 @@ struct Door {
 }
 
 impl Dialer {
-    /// For a nexus, or several with commas between.
-    pub(crate) fn new(nexuses: &str, ca_file: Option<&Path>) -> Result<Self, SporeError> {
-        let written = nexuses.split(',').map(str::trim);
-        let doors: Result<Vec<Door>, SporeError> = written.map(|nexus| Door::new(nexus, ca_file)).collect();
+    /// For the nexus of the settings, or several with commas between.
+    pub(crate) fn new(settings: &SporeSettings) -> Result<Self, SporeError> {
+        let written = settings.nexus.split(',').map(str::trim);
+        let doors: Result<Vec<Door>, SporeError> = written.map(|nexus| Door::new(nexus, settings)).collect();
         Ok(Self {
             doors: doors?,
             turn: AtomicUsize::new(0),
@@ -80,10 +81,10 @@ impl Dialer {
 }
 
 impl Door {
-    fn new(nexus: &str, ca_file: Option<&Path>) -> Result<Self, SporeError> {
+    fn new(nexus: &str, settings: &SporeSettings) -> Result<Self, SporeError> {
         let endpoint = Endpoint::parse(nexus)?;
         let connector = if endpoint.tls {
-            Connector::Rustls(Arc::new(tls(ca_file)?))
+            Connector::Rustls(tls_of(settings)?)
         } else {
             Connector::Plain
         };
@@ -142,9 +143,9 @@ impl Door {
 }
 
 /// An HTTP client that trusts whom the links trust. It follows no redirect: whoever is asked answers itself.
-pub(crate) fn http_client(ca_file: Option<&Path>) -> Result<reqwest::Client, SporeError> {
+pub(crate) fn http_client(settings: &SporeSettings) -> Result<reqwest::Client, SporeError> {
     let client = reqwest::Client::builder()
-        .tls_backend_preconfigured(tls(ca_file)?)
+        .tls_backend_preconfigured(ClientConfig::clone(&*tls_of(settings)?))
         .redirect(reqwest::redirect::Policy::none())
         .connect_timeout(PATIENCE)
         .no_proxy()
@@ -158,6 +159,13 @@ fn frames() -> WebSocketConfig {
         .write_buffer_size(WRITE_BUFFER)
         .max_message_size(Some(MAX_FRAME_BYTES))
         .max_frame_size(Some(MAX_FRAME_BYTES))
+}
+
+fn tls_of(settings: &SporeSettings) -> Result<Arc<ClientConfig>, SporeError> {
+    match &settings.tls {
+        Some(given) => Ok(Arc::clone(given)),
+        None => tls(settings.ca_file.as_deref()).map(Arc::new),
+    }
 }
 
 /// The public authorities, and those of the file beside them. Its own provider, so that nothing depends on
@@ -193,7 +201,16 @@ fn add_file(roots: &mut RootCertStore, path: &Path) -> Result<(), CaFileError> {
 
 #[cfg(test)]
 mod tests {
+    use venom_protocol::NodeId;
+
     use super::*;
+
+    fn told(nexus: &str, ca_file: Option<&Path>) -> SporeSettings {
+        SporeSettings {
+            ca_file: ca_file.map(Path::to_owned),
+            ..SporeSettings::new(nexus, "token", NodeId::random())
+        }
+    }
 
     #[test]
     fn a_file_without_certificates_is_refused_before_anything_is_dialled() {
@@ -201,7 +218,7 @@ mod tests {
         let empty = dir.path().join("empty.pem");
         std::fs::write(&empty, "").expect("written");
         for path in [empty, dir.path().join("absent.pem")] {
-            let error = Dialer::new("wss://hub", Some(&path)).err().expect("refused");
+            let error = Dialer::new(&told("wss://hub", Some(&path))).err().expect("refused");
             assert!(matches!(error, SporeError::CaFile { .. }), "{error}");
             assert!(error.to_string().contains(".pem"), "{error}");
         }
@@ -212,7 +229,7 @@ mod tests {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("bound");
         let address = listener.local_addr().expect("an address").to_string();
         drop(listener);
-        let error = Dialer::new(&address, None)
+        let error = Dialer::new(&told(&address, None))
             .expect("a dialer")
             .dial()
             .await
@@ -224,13 +241,13 @@ mod tests {
 
     #[test]
     fn several_nexuses_are_tried_in_turn() {
-        let dialer = Dialer::new("ws://one:1, two:2", None).expect("a dialer");
+        let dialer = Dialer::new(&told("ws://one:1, two:2", None)).expect("a dialer");
         let mut dialled = Vec::new();
         for _ in 0..3 {
             dialled.push(dialer.authority());
             dialer.try_another();
         }
         assert_eq!(dialled, ["one:1", "two:2", "one:1"]);
-        assert!(Dialer::new("one:1,,two:2", None).is_err());
+        assert!(Dialer::new(&told("one:1,,two:2", None)).is_err());
     }
 }

@@ -2,8 +2,10 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::ClientConfig;
 use venom_protocol::NodeId;
 
 use crate::SporeError;
@@ -85,6 +87,9 @@ pub struct SporeSettings {
     pub drain_timeout: Duration,
     /// PEM file of certificate authorities trusted beside the public ones.
     pub ca_file: Option<PathBuf>,
+    /// How connections to the nexus are secured, in the place of all that `ca_file` says: where one key is trusted and no
+    /// authority.
+    pub tls: Option<Arc<ClientConfig>>,
     /// Waits between tries.
     pub backoff: Backoff,
 }
@@ -103,6 +108,7 @@ impl SporeSettings {
             heartbeat_interval: Duration::from_secs(30),
             drain_timeout: Duration::from_secs(30),
             ca_file: None,
+            tls: None,
             backoff: Backoff::default(),
         }
     }

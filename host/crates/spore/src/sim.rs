@@ -104,7 +104,7 @@ impl SimSpore {
     /// A setting that cannot work, or a nexus that did not take it within `patience`.
     pub async fn connect(self, patience: Duration) -> Result<SimHandle, SporeError> {
         self.settings.check()?;
-        let dialer = Dialer::new(&self.settings.nexus, self.settings.ca_file.as_deref())?;
+        let dialer = Dialer::new(&self.settings)?;
         let node_id = self.settings.node_id;
         let (drain, quit) = (CancellationToken::new(), CancellationToken::new());
         let signals = Signals {

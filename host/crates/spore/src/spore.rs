@@ -64,7 +64,7 @@ pub async fn run(
     quit: CancellationToken,
 ) -> Result<(), SporeError> {
     settings.check()?;
-    let dialer = Dialer::new(&settings.nexus, settings.ca_file.as_deref())?;
+    let dialer = Dialer::new(&settings)?;
     let tags = settings.tags.clone();
     let machine = tokio::task::spawn_blocking(move || detect(&tags))
         .await
@@ -92,7 +92,7 @@ pub(crate) fn updating(
     let employed = match updater {
         None => None,
         Some(updater) => {
-            let client = http_client(settings.ca_file.as_deref())?;
+            let client = http_client(settings)?;
             let allowed = updater.allowed_hosts();
             let employer = Employer {
                 node_id: settings.node_id,

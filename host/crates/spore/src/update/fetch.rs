@@ -433,10 +433,11 @@ mod tests {
     fn spore(nexus: &str, allowed: &[&str]) -> Spore {
         let directory = tempfile::tempdir().unwrap();
         let allowed = allowed.iter().map(|host| (*host).to_owned()).collect();
+        let client = http_client(&crate::SporeSettings::new(nexus, "", venom_protocol::NodeId::random())).unwrap();
         Spore {
             disk: Disk::open(directory.path()).unwrap(),
             _directory: directory,
-            fetcher: Fetcher::new(http_client(None).unwrap(), nexus, Token::from("node-token"), allowed),
+            fetcher: Fetcher::new(client, nexus, Token::from("node-token"), allowed),
         }
     }
 
