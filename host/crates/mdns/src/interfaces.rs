@@ -12,7 +12,8 @@ const VIRTUAL: [&str; 7] = ["docker", "veth", "br-", "virbr", "cni", "flannel", 
 const LONGEST_NAME: usize = 64;
 
 /// An interface, by its name or by an address it has; with `!` before it, never that one.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
+#[serde(try_from = "String")]
 pub struct Selector {
     which: Which,
     never: bool,
@@ -61,6 +62,14 @@ impl FromStr for Selector {
     }
 }
 
+impl TryFrom<String> for Selector {
+    type Error = InvalidSelector;
+
+    fn try_from(text: String) -> Result<Self, InvalidSelector> {
+        text.parse()
+    }
+}
+
 impl fmt::Display for Selector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let never = if self.never { "!" } else { "" };
@@ -100,6 +109,12 @@ pub struct Link {
 }
 
 impl Interfaces {
+    /// As they were named.
+    #[must_use]
+    pub fn selectors(&self) -> &[Selector] {
+        &self.0
+    }
+
     /// Whether mDNS is spoken there. What is named never wins over what is named.
     #[must_use]
     pub fn admit(&self, link: &Link) -> bool {

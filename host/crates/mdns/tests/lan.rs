@@ -306,7 +306,8 @@ fn whatever_a_hostile_machine_says_only_what_is_right_is_found() {
     let (good, hostile) = at(&lan.a, async || {
         let daemon = ServiceDaemon::new().unwrap();
         let fine = ("role".to_owned(), b"nexus".to_vec());
-        let records: [(&str, u16, (String, Vec<u8>)); 5] = [
+        type Entry = (String, Vec<u8>);
+        let records: [(&str, u16, Entry); 5] = [
             ("binary", 8000, ("version".to_owned(), b"\xff\0\x1b[2J".to_vec())),
             ("endless", 8000, ("path".to_owned(), [b'/'; 200].to_vec())),
             ("nowhere", 0, fine.clone()),
