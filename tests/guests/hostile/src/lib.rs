@@ -9,6 +9,7 @@
 mod attempt;
 mod exhaust;
 mod files;
+mod lan;
 mod network;
 
 use std::collections::BTreeMap;
@@ -252,6 +253,46 @@ impl HostileSkill {
     /// Binds a UDP socket to `host:port`.
     fn bind_udp(address: String) -> Attempt {
         network::bind_udp(&address)
+    }
+
+    /// Asks for the machine's own addresses.
+    fn links() -> Attempt {
+        lan::links()
+    }
+
+    /// Asks for the machine's table of neighbours.
+    fn neighbours() -> Attempt {
+        lan::neighbours()
+    }
+
+    /// Asks for the name of an address.
+    fn reverse(address: String) -> Attempt {
+        lan::reverse(&address)
+    }
+
+    /// Listens to mDNS.
+    fn browse(kinds: Option<Vec<String>>, #[default(500)] milliseconds: u32) -> Attempt {
+        lan::browse(&kinds.unwrap_or_default(), milliseconds)
+    }
+
+    /// Searches by SSDP.
+    fn discover(#[default(500)] milliseconds: u32) -> Attempt {
+        lan::discover(milliseconds)
+    }
+
+    /// Shakes hands with a TLS server.
+    fn peek_tls(
+        address: String,
+        port: u16,
+        #[default("")] name: String,
+        #[default(2000)] milliseconds: u32,
+    ) -> Attempt {
+        lan::peek(&address, port, &name, milliseconds)
+    }
+
+    /// Shakes hands over and over.
+    fn peek_flood(address: String, port: u16, count: u32) -> Attempt {
+        lan::peek_flood(&address, port, count)
     }
 
     /// Fetches a URL; tells status, `location` and the beginning of the body.

@@ -65,7 +65,7 @@ fn grants_that_cannot_be_used_are_named() {
 fn case_16_an_import_the_manifest_does_not_account_for_is_refused_and_named() {
     type Forget = fn(&mut Request);
     let component = component("hostile");
-    let forgotten: [(Forget, &str, &str, &str); 6] = [
+    let forgotten: [(Forget, &str, &str, &str); 7] = [
         (
             |asked| asked.commands.clear(),
             "venom:skill/command",
@@ -93,6 +93,7 @@ fn case_16_an_import_the_manifest_does_not_account_for_is_refused_and_named() {
             "config or secrets",
             "venom:skill/settings",
         ),
+        (|asked| asked.lan.clear(), "venom:skill/lan", "lan", "venom:skill/lan"),
         (
             |asked| asked.http.clear(),
             "wasi:http/outgoing-handler",

@@ -9,6 +9,7 @@
 mod budgets;
 mod endings;
 mod files;
+mod lan;
 mod loading;
 mod stage;
 mod swapping;

@@ -276,3 +276,59 @@ proptest! {
         prop_assert!(policy.check(plain, NetProtocol::Tcp, |_| &names).is_err());
     }
 }
+
+#[test]
+fn a_skill_is_told_of_addresses_that_any_port_of_its_grants_reaches() {
+    let some = policy(
+        vec![
+            grant("10.1.0.0/24", &["22"], &[NetProtocol::Udp]),
+            grant("192.168.0.5", &["80"], &[NetProtocol::Tcp]),
+            grant("host.example", &["80"], &[NetProtocol::Tcp]),
+        ],
+        &[],
+        &["10.1.0.9:0", "10.1.0.8:8000"],
+    );
+    for (address, known) in [
+        ("10.1.0.1", true),
+        ("::ffff:10.1.0.1", true),
+        ("10.1.1.1", false),
+        ("192.168.0.5", true),
+        ("192.168.0.6", false),
+        // the nexus, when all of it is denied; another port of its machine may be reached
+        ("10.1.0.9", false),
+        ("10.1.0.8", true),
+    ] {
+        let address = address.parse().unwrap();
+        assert_eq!(some.knows(address), known, "{address}");
+        assert_eq!(some.check_known(address, "reverse").is_ok(), known);
+    }
+    for special in ["127.0.0.1", "169.254.169.254", "fe80::1"] {
+        assert!(!to(&EVERYTHING).knows(special.parse().unwrap()), "{special}");
+        assert!(to(&[special]).knows(special.parse().unwrap()), "{special}");
+    }
+    let refused = some.check_known("10.9.0.1".parse().unwrap(), "reverse").unwrap_err();
+    assert_eq!(refused.target, "reverse 10.9.0.1");
+    assert!(refused.missing_grant.contains("to = \"10.9.0.1\""), "{refused}");
+}
+
+#[test]
+fn whole_networks_are_asked_only_where_a_grant_lies() {
+    for (granted, network, touched) in [
+        ("10.1.0.7", "10.1.0.1/24", true),
+        ("10.0.0.0/8", "10.1.0.1/24", true),
+        ("10.1.1.0/24", "10.1.0.1/24", false),
+        ("*", "10.1.0.1/24", true),
+        ("host.example", "10.1.0.1/24", false),
+        ("*", "127.0.0.1/8", false),
+        ("0.0.0.0/0", "127.0.0.1/8", false),
+        ("127.0.0.1", "127.0.0.1/8", true),
+        ("::/0", "fe80::1/64", false),
+        ("fe80::/64", "fe80::1/64", true),
+    ] {
+        assert_eq!(
+            to(&[granted]).touches(network.parse().unwrap()),
+            touched,
+            "{network} by {granted}"
+        );
+    }
+}
