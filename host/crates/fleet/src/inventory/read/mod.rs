@@ -27,9 +27,9 @@ struct Listing<'a, T> {
     /// What is read: columns, and further ones.
     columns: (&'static str, &'static str),
     /// What both the count and the page go on with: ` … WHERE …`.
-    matching: &'a dyn Fn(Statement) -> Statement,
+    matching: &'a (dyn Fn(Statement) -> Statement + Sync),
     /// Goes on with what lies after the cursor: ` AND …`.
-    after: Option<&'a dyn Fn(Statement) -> Statement>,
+    after: Option<&'a (dyn Fn(Statement) -> Statement + Sync)>,
     /// ` ORDER BY …`.
     order: &'static str,
     limit: Option<u32>,
