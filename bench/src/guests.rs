@@ -32,6 +32,12 @@ pub(crate) const VERSIONED: Guest = Guest {
     component: "release_guest",
     folder: "tests/guests/release",
 };
+/// Sweeps networks.
+pub(crate) const NETSCAN: Guest = Guest {
+    skill: "NetScanSkill",
+    component: "netscan_skill",
+    folder: "skills/netscan",
+};
 /// The example skill.
 pub(crate) const ECHO: Guest = Guest {
     skill: "EchoSkill",

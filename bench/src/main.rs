@@ -6,6 +6,7 @@
     reason = "the table goes to the terminal"
 )]
 
+mod fleet;
 mod guests;
 mod idle;
 mod load;
@@ -30,7 +31,7 @@ struct Cli {
     /// Shorter runs; figures are rougher
     #[arg(long)]
     quick: bool,
-    /// Only the measurements whose name contains this: sandbox, remote, idle, sleepers, queue, ota
+    /// Only the measurements whose name contains this: sandbox, remote, idle, sleepers, queue, ota, fleet
     only: Option<String>,
     #[command(subcommand)]
     role: Option<Role>,
@@ -71,13 +72,14 @@ fn run(cli: &Cli) -> Result<()> {
     }
     let effort = Effort { quick: cli.quick };
     type Measurement = fn(Effort) -> Result<Vec<Row>>;
-    let all: [(&str, Measurement); 6] = [
+    let all: [(&str, Measurement); 7] = [
         ("sandbox", sandbox::measure),
         ("remote", remote::measure),
         ("idle", idle::measure),
         ("sleepers", sleepers::measure),
         ("queue", queue::measure),
         ("ota", ota::measure),
+        ("fleet", fleet::measure),
     ];
     let mut rows = Vec::new();
     for (name, measure) in all {

@@ -34,6 +34,11 @@ impl Running {
         bail!("{command:?} ended with {status} before it was ready");
     }
 
+    /// Its process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Resident memory, bytes.
     pub(crate) fn resident_bytes(&self) -> Result<u64> {
         resident_bytes_of(self.child.id())
@@ -49,6 +54,17 @@ pub(crate) fn resident_bytes_of(process: u32) -> Result<u64> {
         .context("no VmRSS")?;
     let kib: u64 = line.split_whitespace().nth(1).context("no figure")?.parse()?;
     Ok(kib * 1024)
+}
+
+/// Seconds of a core that a process has used, by itself and in the kernel.
+pub(crate) fn cpu_seconds_of(process: u32) -> Result<f64> {
+    /// Of `/proc`, on every Linux.
+    const TICKS_A_SECOND: f64 = 100.0;
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat"))?;
+    // the name, in brackets, may hold anything
+    let (_, rest) = stat.rsplit_once(')').context("no name")?;
+    let ticks = rest.split_whitespace().skip(11).take(2).map(str::parse::<f64>);
+    Ok(ticks.sum::<Result<f64, _>>()? / TICKS_A_SECOND)
 }
 
 impl Drop for Running {

@@ -9,9 +9,11 @@ mod bad_input;
 mod calls;
 mod chaos;
 mod liveness;
+mod old_agents;
 mod processes;
 mod releases;
 mod sandbox;
+mod sites;
 mod tasks;
 mod v1;
 

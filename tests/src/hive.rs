@@ -1,7 +1,7 @@
 //! The hive: a nexus in process, and the nodes a test asks for.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +15,8 @@ use tokio_util::sync::CancellationToken;
 use venom_broker::Broker;
 use venom_broker::sqlite::{Durability, SqliteBroker};
 use venom_bundle::capability::Policy;
-use venom_nexus::{Nexus, NexusError, NexusSettings, RateLimits, ReleasesSettings, Scope, Secret, TokenRecord};
+use venom_fleet::{Fleet, FleetSettings};
+use venom_nexus::{Nexus, NexusError, NexusSettings, Parts, RateLimits, ReleasesSettings, Scope, Secret, TokenRecord};
 use venom_protocol::NodeId;
 use venom_runtime::{Runtime, RuntimeSettings, SkillSet};
 use venom_spore::sim::SimSpore;
@@ -82,6 +83,40 @@ impl TestHive {
         Ok(hive)
     }
 
+    /// A nexus that keeps a fleet, in a database of its own.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub async fn with_fleet(change: impl FnOnce(&mut NexusSettings), rules: FleetSettings) -> Result<Self> {
+        let directory = TempDir::new()?;
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let mut hive = Self::with_fleet_at(listener, directory.path(), change, rules).await?;
+        hive.directory = Some(directory);
+        Ok(hive)
+    }
+
+    /// The same behind a listener of the test's, with the database in a directory of the test's: to stop it and start another.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub async fn with_fleet_at(
+        listener: TcpListener,
+        directory: &Path,
+        change: impl FnOnce(&mut NexusSettings),
+        rules: FleetSettings,
+    ) -> Result<Self> {
+        let mut settings = Self::settings();
+        settings.agents.registrations_per_minute = 0;
+        settings.agents.requests_per_minute = 0;
+        change(&mut settings);
+        let database = format!("sqlite:{}", directory.join("fleet.db").display());
+        let parts = Parts {
+            fleet: Some(Fleet::open(&database, rules).await?),
+            ..Parts::default()
+        };
+        Self::serve_at(listener, settings, parts)
+    }
+
     /// A nexus that keeps tasks and releases of this swarm.
     ///
     /// # Errors
@@ -144,9 +179,17 @@ impl TestHive {
 
     async fn serve(settings: NexusSettings, broker: Option<Arc<dyn Broker>>) -> Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let parts = Parts {
+            broker,
+            ..Parts::default()
+        };
+        Self::serve_at(listener, settings, parts)
+    }
+
+    fn serve_at(listener: TcpListener, settings: NexusSettings, parts: Parts) -> Result<Self> {
         let address = listener.local_addr()?;
         let shutdown = CancellationToken::new();
-        let nexus = tokio::spawn(Nexus::with_broker(settings, None, broker)?.serve(listener, shutdown.clone()));
+        let nexus = tokio::spawn(Nexus::with_parts(settings, parts)?.serve(listener, shutdown.clone()));
         Ok(Self {
             address,
             publisher: Publisher::new()?,

@@ -5,6 +5,7 @@
 mod artifacts;
 mod client;
 mod hive;
+pub mod network;
 mod policy;
 mod process;
 pub mod releases;

@@ -31,7 +31,7 @@ pub(crate) use release::{
     PublishReleaseArgs, ReleaseCommand, ReleaseStatusArgs, SelectorArgs, SignReleaseArgs,
 };
 pub(crate) use root::{NewRootArgs, PublishRootArgs, RootCommand, ShowRootArgs, SignRootArgs};
-pub(crate) use serve::{DurabilityArg, HiveArgs, NexusArgs, SporeArgs, UpdateArgs};
+pub(crate) use serve::{DurabilityArg, FleetArgs, HiveArgs, NexusArgs, SporeArgs, UpdateArgs};
 pub(crate) use skill::{BuildArgs, InspectSkillArgs, Language, ListSkillsArgs, NewSkillArgs, SkillCommand};
 pub(crate) use task::{
     CancelTasksArgs, GetTaskArgs, GroupArgs, ListTasksArgs, NodeNeedsArgs, QueuesArgs, RequeueTasksArgs, StrategyArg,

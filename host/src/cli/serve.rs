@@ -77,6 +77,23 @@ pub(crate) struct NexusArgs {
     /// Where tasks are kept.
     #[command(flatten)]
     pub hive: HiveArgs,
+    /// Where agents and what they saw are kept.
+    #[command(flatten)]
+    pub fleet: FleetArgs,
+}
+
+/// Where a nexus keeps its fleet, and where agents reach it.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct FleetArgs {
+    /// Database of agents and what they saw, sqlite:PATH or postgres://… [env: DATABASE_URL] [default: {data dir}/fleet.db]
+    #[arg(long, value_name = "URL")]
+    pub database_url: Option<String>,
+    /// Keep no agents [env: ENABLE_FLEET=false]
+    #[arg(long, conflicts_with = "database_url")]
+    pub no_fleet: bool,
+    /// Where agents reach this nexus, for enrol strings [env: NEXUS_PUBLIC_URL] [default: where the operator does]
+    #[arg(long, value_name = "URL")]
+    pub public_url: Option<String>,
 }
 
 /// Where a nexus keeps tasks.

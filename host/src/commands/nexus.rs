@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
-use venom_nexus::{LocalSkills, Nexus, TlsFiles};
+use venom_nexus::{LocalSkills, Nexus, Parts, TlsFiles};
 use venom_runtime::{Backends, SkillSet};
 
 use super::init;
@@ -18,6 +18,7 @@ use crate::settings::{NexusSettings, Secret};
 use crate::signals::Signals;
 
 mod broker;
+mod fleet;
 mod releases;
 pub(crate) mod tokens;
 
@@ -40,8 +41,14 @@ pub(crate) async fn run(settings: NexusSettings, data: DataDir) -> Result<(), Fa
     let told = for_nexus(&settings, &data)?;
     let broker = broker::open(&settings.hive)?;
     broker::tell(broker.as_ref());
+    let fleet = fleet::open(&settings.fleet).await?;
     let fallback = local.clone().map(|skills| Arc::new(skills) as Arc<dyn LocalSkills>);
-    let nexus = Nexus::with_broker(told, fallback, broker).or_fail("the nexus cannot start")?;
+    let parts = Parts {
+        local: fallback,
+        broker,
+        fleet,
+    };
+    let nexus = Nexus::with_parts(told, parts).or_fail("the nexus cannot start")?;
     crate::limits::raise_open_files();
     let signals = Signals::watch()?;
     let (listener, address) = bind(&settings).await?;
@@ -95,6 +102,7 @@ fn for_nexus(settings: &NexusSettings, data: &DataDir) -> Result<venom_nexus::Ne
         drain_timeout: settings.drain_timeout,
         hive: settings.hive.tasks.clone(),
         releases: releases::read(&settings.releases, data)?,
+        agents: fleet::agents(&settings.fleet),
         ..venom_nexus::NexusSettings::default()
     })
 }

@@ -186,6 +186,41 @@ pub(crate) const RELEASE_MAX_DOWNLOADS: &str = "NEXUS_RELEASE_MAX_DOWNLOADS";
 /// How long a signed rollout counts.
 pub(crate) const ROLLOUT_LIFETIME: &str = "NEXUS_ROLLOUT_LIFETIME";
 
+/// Whether the nexus keeps agents and what they saw.
+pub(crate) const ENABLE_FLEET: &str = "ENABLE_FLEET";
+/// Where the fleet is kept.
+pub(crate) const DATABASE_URL: &str = "DATABASE_URL";
+/// What hive clients show when they register: here, or at [`HIVE_URL`] when that is set.
+pub(crate) const HIVE_REGISTRATION_TOKEN: &str = "HIVE_REGISTRATION_TOKEN";
+/// Another hive to register at.
+pub(crate) const HIVE_URL: &str = "HIVE_URL";
+/// What LAN scan agents show when they register.
+pub(crate) const AGENT_REGISTRATION_SECRET: &str = "AGENT_REGISTRATION_SECRET";
+/// Where agents reach the nexus.
+pub(crate) const NEXUS_PUBLIC_URL: &str = "NEXUS_PUBLIC_URL";
+/// Registrations a minute from one address.
+pub(crate) const FLEET_REGISTRATIONS: &str = "FLEET_REGISTRATIONS_PER_MINUTE";
+/// Requests a minute of one agent.
+pub(crate) const FLEET_REQUESTS: &str = "FLEET_REQUESTS_PER_MINUTE";
+/// Silence after which an agent is stale.
+pub(crate) const FLEET_STALE_AFTER: &str = "FLEET_STALE_AFTER";
+/// Silence after which an agent is offline.
+pub(crate) const FLEET_OFFLINE_AFTER: &str = "FLEET_OFFLINE_AFTER";
+/// How long the token before a rotation stays good.
+pub(crate) const FLEET_ROTATION_OVERLAP: &str = "FLEET_ROTATION_OVERLAP";
+/// How long a command waits for its agent.
+pub(crate) const FLEET_COMMAND_LIFETIME: &str = "FLEET_COMMAND_LIFETIME";
+/// How long keys of batches are remembered.
+pub(crate) const FLEET_BATCH_MEMORY: &str = "FLEET_BATCH_MEMORY";
+/// How long history is kept.
+pub(crate) const FLEET_HISTORY: &str = "FLEET_HISTORY";
+/// Complete scans that must miss a thing before it is gone.
+pub(crate) const FLEET_MISSES_UNTIL_GONE: &str = "FLEET_MISSES_UNTIL_GONE";
+/// Most agents.
+pub(crate) const FLEET_MAX_AGENTS: &str = "FLEET_MAX_AGENTS";
+/// Most things of one site.
+pub(crate) const FLEET_MAX_ASSETS: &str = "FLEET_MAX_ASSETS_PER_SITE";
+
 /// Largest linear memory of one skill call.
 pub(crate) const RUNTIME_MAX_MEMORY: &str = "VENOM_MAX_MEMORY";
 /// `off`, `on` or `auto`.

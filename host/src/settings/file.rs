@@ -26,6 +26,8 @@ pub(crate) struct File {
     pub releases: ReleasesFile,
     /// `venom-host exec` and `nodes`.
     pub client: ClientFile,
+    /// Agents and what they saw, on a nexus.
+    pub fleet: FleetFile,
     /// OCI registries.
     pub registry: RegistryFile,
     /// The sandbox, wherever skills run.
@@ -149,6 +151,28 @@ pub(crate) struct ReleasesFile {
     pub quota: Option<ByteSize>,
     pub max_downloads: Option<usize>,
     pub rollout_lifetime: Option<Seconds>,
+}
+
+/// `[fleet]`
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct FleetFile {
+    pub enabled: Option<bool>,
+    pub database_url: Option<Secret>,
+    pub registration_token: Option<Secret>,
+    pub registration_secret: Option<Secret>,
+    pub registrations_per_minute: Option<u32>,
+    pub requests_per_minute: Option<u32>,
+    pub public_url: Option<String>,
+    pub stale_after: Option<Span>,
+    pub offline_after: Option<Span>,
+    pub rotation_overlap: Option<Span>,
+    pub command_lifetime: Option<Span>,
+    pub batch_memory: Option<Span>,
+    pub history: Option<Span>,
+    pub misses_until_gone: Option<u32>,
+    pub max_agents: Option<u64>,
+    pub max_assets_per_site: Option<u64>,
 }
 
 /// `[registry]`

@@ -4,6 +4,7 @@
 mod client;
 pub(crate) mod env;
 mod file;
+mod fleet;
 mod hive;
 mod logging;
 mod nexus;
@@ -24,6 +25,7 @@ use std::str::FromStr;
 pub(crate) use client::ClientSettings;
 pub(crate) use env::Environment;
 pub(crate) use file::{File, PageScan};
+pub(crate) use fleet::FleetKept;
 pub(crate) use hive::{HiveSettings, Kept};
 pub(crate) use logging::LogSettings;
 pub(crate) use nexus::NexusSettings;

@@ -8,7 +8,7 @@ use bytesize::ByteSize;
 use venom_nexus::{LoadWeights, RateLimits};
 
 use super::sandbox::SandboxNames;
-use super::{HiveSettings, ReleaseSettings, SandboxSettings, Secret, SettingError, Sources, env};
+use super::{FleetKept, HiveSettings, ReleaseSettings, SandboxSettings, Secret, SettingError, Sources, env};
 use crate::cli::{NexusArgs, SandboxArgs};
 
 /// The port everything is served on.
@@ -36,6 +36,7 @@ pub(crate) struct NexusSettings {
     pub sandbox: SandboxSettings,
     pub hive: HiveSettings,
     pub releases: ReleaseSettings,
+    pub fleet: FleetKept,
 }
 
 /// A certificate and its key.
@@ -118,6 +119,7 @@ impl NexusSettings {
             sandbox: SandboxSettings::merge(sandbox, args.dev, SandboxNames::of_nexus(sources), sources)?,
             hive: HiveSettings::merge(args.hive, sources)?,
             releases: ReleaseSettings::merge(sources)?,
+            fleet: FleetKept::merge(args.fleet, sources)?,
         };
         settings.check()?;
         Ok(settings)

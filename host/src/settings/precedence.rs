@@ -112,6 +112,22 @@ fn nexus() {
         |s| s.releases.quota.0.to_string() => [] -> "", [RELEASE_QUOTA = "3 KiB"] -> "3072", "[releases]\nquota = \"2 KiB\"" -> "2048", "4294967296";
         |s| s.releases.max_downloads.to_string() => [] -> "", [RELEASE_MAX_DOWNLOADS = "3"] -> "3", "[releases]\nmax_downloads = 2" -> "2", "64";
         |s| format!("{:?}", s.releases.rollout_lifetime) => [] -> "", [ROLLOUT_LIFETIME = "3m"] -> "180s", "[releases]\nrollout_lifetime = 60" -> "60s", "600s";
+        |s| revealed(&s.fleet.database) => ["--database-url", "sqlite:c"] -> "sqlite:c", [DATABASE_URL = "postgres://b"] -> "postgres://b", "[fleet]\ndatabase_url = \"sqlite:a\"" -> "sqlite:a", "sqlite:/d/fleet.db";
+        |s| s.fleet.database.is_some().to_string() => ["--no-fleet"] -> "false", [ENABLE_FLEET = "on"] -> "true", "[fleet]\nenabled = false" -> "false", "true";
+        |s| revealed(&s.fleet.registration_token) => [] -> "", [HIVE_REGISTRATION_TOKEN = "b"] -> "b", "[fleet]\nregistration_token = \"a\"" -> "a", "-";
+        |s| revealed(&s.fleet.registration_secret) => [] -> "", [AGENT_REGISTRATION_SECRET = "b"] -> "b", "[fleet]\nregistration_secret = \"a\"" -> "a", "-";
+        |s| s.fleet.registrations_per_minute.to_string() => [] -> "", [FLEET_REGISTRATIONS = "3"] -> "3", "[fleet]\nregistrations_per_minute = 2" -> "2", "60";
+        |s| s.fleet.requests_per_minute.to_string() => [] -> "", [FLEET_REQUESTS = "3"] -> "3", "[fleet]\nrequests_per_minute = 2" -> "2", "600";
+        |s| s.fleet.public_url.clone().unwrap_or_default() => ["--public-url", "https://c"] -> "https://c", [NEXUS_PUBLIC_URL = "https://b"] -> "https://b", "[fleet]\npublic_url = \"https://a\"" -> "https://a", "";
+        |s| format!("{:?}", s.fleet.rules.stale_after) => [] -> "", [FLEET_STALE_AFTER = "3s"] -> "3s", "[fleet]\nstale_after = \"2s\"" -> "2s", "300s";
+        |s| format!("{:?}", s.fleet.rules.offline_after) => [] -> "", [FLEET_OFFLINE_AFTER = "10m"] -> "600s", "[fleet]\noffline_after = \"20m\"" -> "1200s", "900s";
+        |s| format!("{:?}", s.fleet.rules.rotation_overlap) => [] -> "", [FLEET_ROTATION_OVERLAP = "3s"] -> "3s", "[fleet]\nrotation_overlap = \"2s\"" -> "2s", "600s";
+        |s| format!("{:?}", s.fleet.rules.command_lifetime) => [] -> "", [FLEET_COMMAND_LIFETIME = "3s"] -> "3s", "[fleet]\ncommand_lifetime = \"2s\"" -> "2s", "604800s";
+        |s| format!("{:?}", s.fleet.rules.batch_memory) => [] -> "", [FLEET_BATCH_MEMORY = "3s"] -> "3s", "[fleet]\nbatch_memory = \"2s\"" -> "2s", "2592000s";
+        |s| format!("{:?}", s.fleet.rules.history) => [] -> "", [FLEET_HISTORY = "3s"] -> "3s", "[fleet]\nhistory = \"2s\"" -> "2s", "34560000s";
+        |s| s.fleet.rules.misses_until_gone.to_string() => [] -> "", [FLEET_MISSES_UNTIL_GONE = "4"] -> "4", "[fleet]\nmisses_until_gone = 2" -> "2", "3";
+        |s| s.fleet.rules.max_agents.to_string() => [] -> "", [FLEET_MAX_AGENTS = "3"] -> "3", "[fleet]\nmax_agents = 2" -> "2", "100000";
+        |s| s.fleet.rules.max_assets_per_site.to_string() => [] -> "", [FLEET_MAX_ASSETS = "3"] -> "3", "[fleet]\nmax_assets_per_site = 2" -> "2", "100000";
     }, nexus_of, "nexus");
 }
 

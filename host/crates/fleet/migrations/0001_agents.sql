@@ -38,6 +38,8 @@ CREATE TABLE agents (
     -- 1: it brought no id, this is one of ours
     is_given_id BIGINT NOT NULL,
     is_active BIGINT NOT NULL,
+    -- when it was deregistered last
+    ended_at BIGINT,
     approved BIGINT NOT NULL,
     -- 1: it has shown a token since it was let in
     token_used BIGINT NOT NULL,
@@ -60,6 +62,7 @@ CREATE TABLE agents (
 CREATE INDEX agents_by_name ON agents (name, id);
 CREATE INDEX agents_by_site ON agents (site_name, name, id);
 CREATE INDEX agents_by_silence ON agents (status, last_seen);
+CREATE INDEX agents_by_end ON agents (ended_at);
 CREATE INDEX agents_by_enrolment ON agents (enrolment_id);
 
 -- a row for each token that is good; ending one removes it

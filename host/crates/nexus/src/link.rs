@@ -17,10 +17,11 @@ use tokio_util::sync::CancellationToken;
 use venom_foreman::{Event, LinkId};
 use venom_protocol::session::{NexusEnd, NexusStep};
 use venom_protocol::{
-    Body, Cancel, Disconnect, ErrorReport, ExecuteSkill, Handshake, HiveAnswer, HiveAsk, HiveRefusal, HiveReply,
-    NodeId, Timestamp, UpdateReport, Welcome, close, encode,
+    AgentId, Body, Cancel, Disconnect, ErrorReport, ExecuteSkill, Handshake, HiveAnswer, HiveAsk, HiveRefusal,
+    HiveReply, NodeId, Timestamp, UpdateReport, Welcome, close, encode,
 };
 
+use crate::auth::digest;
 use crate::auth::keyring::SporeToken;
 use crate::auth::limits::Visitor as Bucket;
 use crate::releases::of_node;
@@ -128,6 +129,8 @@ pub(crate) async fn run(shared: Arc<Shared>, socket: WebSocket, peer: IpAddr) {
             protocol: 1,
         },
         node: None,
+        claimed: None,
+        agent: None,
         said_goodbye: false,
         last_told: Instant::now(),
     };
@@ -149,6 +152,9 @@ pub(crate) async fn run(shared: Arc<Shared>, socket: WebSocket, peer: IpAddr) {
             tracing::debug!(link = %reader.link, "peer did not finish closing");
         }
     }
+    if let (Some(agent), Some(room)) = (&reader.agent, &shared.fleet) {
+        room.links.end(agent, reader.link);
+    }
     let (link, graceful) = (reader.link, end.graceful || reader.said_goodbye);
     tracing::debug!(%link, %peer, registered, graceful, reason = end.reason, "link ended");
     if registered {
@@ -163,6 +169,10 @@ struct Reader<'a> {
     end: NexusEnd,
     handle: LinkHandle,
     node: Option<NodeId>,
+    /// A handshake whose token is not the spores': perhaps an agent's own.
+    claimed: Option<Handshake>,
+    /// The agent whose link this is.
+    agent: Option<AgentId>,
     said_goodbye: bool,
     last_told: Instant,
 }
@@ -187,6 +197,11 @@ impl Reader<'_> {
                 None => return End::theirs(self.said_goodbye, "the connection ended"),
             };
             if let Some(end) = self.on_message(message) {
+                return end;
+            }
+            if let Some(handshake) = self.claimed.take()
+                && let Some(end) = self.prove(handshake).await
+            {
                 return end;
             }
         }
@@ -287,7 +302,7 @@ impl Reader<'_> {
         }
     }
 
-    fn on_handshake(&mut self, mut handshake: Handshake) -> Option<End> {
+    fn on_handshake(&mut self, handshake: Handshake) -> Option<End> {
         let peer = self.handle.peer;
         // before comparing: a shared token may be short enough to be guessed
         if self
@@ -300,24 +315,64 @@ impl Reader<'_> {
             return Some(End::ours(close::POLICY, "Too many wrong tokens, try again later"));
         }
         match self.shared.keyring.judge_spore(&handshake.token) {
-            SporeToken::Right => {}
-            SporeToken::Wrong => {
-                let _ = self.shared.wrong_token(peer, "spore", "/ws/nodes");
-                return Some(End::ours(close::POLICY, close::AUTHENTICATION_FAILED));
+            SporeToken::Right => {
+                self.register(handshake);
+                None
             }
-            SporeToken::Closed => {
-                let _ = self.shared.wrong_token(peer, "spore", "/ws/nodes");
-                return Some(End::ours(
-                    close::POLICY,
-                    "Registration is closed: the nexus has no token",
-                ));
+            SporeToken::Wrong | SporeToken::Closed if self.shared.fleet.is_some() => {
+                self.claimed = Some(handshake);
+                None
+            }
+            SporeToken::Wrong => Some(self.refused(close::AUTHENTICATION_FAILED)),
+            SporeToken::Closed => Some(self.refused("Registration is closed: the nexus has no token")),
+        }
+    }
+
+    /// An agent links as a spore, with its own token and its own id.
+    async fn prove(&mut self, mut handshake: Handshake) -> Option<End> {
+        let Some(room) = &self.shared.fleet else {
+            return Some(self.refused(close::AUTHENTICATION_FAILED));
+        };
+        let pass = match room.admit(&handshake.token).await {
+            Ok(Some(pass)) => pass,
+            Ok(None) => return Some(self.refused(close::AUTHENTICATION_FAILED)),
+            Err(error) => {
+                tracing::warn!(%error, "an agent cannot be looked up");
+                return Some(End::ours(close::GOING_AWAY, "the fleet cannot be reached"));
+            }
+        };
+        let agent = AgentId::from(handshake.node_id);
+        if pass.agent_id != agent {
+            return Some(self.refused("the token is another agent's"));
+        }
+        if !pass.approved {
+            return Some(End::ours(close::POLICY, "the agent waits for approval"));
+        }
+        // what the enrolment bound it to, whatever it says itself
+        let tags = &mut handshake.capabilities.tags;
+        for tag in pass.tags.iter().cloned().chain([format!("site:{}", pass.site_name)]) {
+            if !tags.contains(&tag) {
+                tags.push(tag);
             }
         }
+        let token_sha256 = digest(&handshake.token);
+        room.links
+            .begin(agent.clone(), self.link, token_sha256, self.handle.clone());
+        self.agent = Some(agent);
+        self.register(handshake);
+        None
+    }
+
+    fn refused(&self, why: &'static str) -> End {
+        let _ = self.shared.wrong_token(self.handle.peer, "spore", "/ws/nodes");
+        End::ours(close::POLICY, why)
+    }
+
+    fn register(&mut self, mut handshake: Handshake) {
         handshake.token.clear();
         self.node = Some(handshake.node_id);
         self.handle.protocol = self.end.protocol();
         self.shared.driver.register(self.link, self.handle.clone(), handshake);
-        None
     }
 
     /// Any frame shows that the peer lives, but the foreman need not hear it a thousand times a second.

@@ -10,6 +10,7 @@ use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use venom_broker::Broker;
+use venom_fleet::Fleet;
 use venom_foreman::Event;
 use venom_protocol::Disconnect;
 use venom_runtime::SkillSet;
@@ -57,6 +58,17 @@ pub enum NexusError {
     Listener(#[source] io::Error),
 }
 
+/// What a nexus may be given beside its settings.
+#[derive(Default)]
+pub struct Parts {
+    /// What it may run itself when no node fits.
+    pub local: Option<Arc<dyn LocalSkills>>,
+    /// Keeps its tasks. Without one there are none: their routes answer 503.
+    pub broker: Option<Arc<dyn Broker>>,
+    /// Keeps its agents and what they saw. Without one there are none: their routes answer 503.
+    pub fleet: Option<Fleet>,
+}
+
 /// A nexus, ready to serve.
 pub struct Nexus {
     shared: Arc<Shared>,
@@ -92,10 +104,19 @@ impl Nexus {
         local: Option<Arc<dyn LocalSkills>>,
         broker: Option<Arc<dyn Broker>>,
     ) -> Result<Self, NexusError> {
+        let fleet = None;
+        Self::with_parts(settings, Parts { local, broker, fleet })
+    }
+
+    /// As [`Nexus::new`], with all a nexus may be given.
+    ///
+    /// # Errors
+    /// As [`Nexus::new`].
+    pub fn with_parts(settings: NexusSettings, parts: Parts) -> Result<Self, NexusError> {
         settings.check()?;
         let tls = settings.tls.as_ref().map(tls::acceptor).transpose()?;
         Ok(Self {
-            shared: Arc::new(Shared::new(settings, local, broker)?),
+            shared: Arc::new(Shared::new(settings, parts)?),
             tls,
         })
     }
@@ -118,6 +139,9 @@ impl Nexus {
         shared.tasks.spawn(tick(Arc::clone(&shared)));
         if let Some(hive) = &shared.hive {
             hive.start(&shared.tasks, &shared.ending);
+        }
+        if let Some(fleet) = &shared.fleet {
+            fleet.start(&shared.tasks, &shared.ending);
         }
         if let Some(releases) = &shared.releases {
             releases.start(&shared.tasks, &shared.ending);

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use venom_foreman::LoadWeights;
 use venom_protocol::MAX_FRAME_BYTES;
 
-use crate::{HiveSettings, ReleasesSettings, Secret};
+use crate::{AgentSettings, HiveSettings, ReleasesSettings, Secret};
 
 /// Room left in a frame for the envelope around a body's parameters.
 const ENVELOPE_ROOM: u64 = 64 * 1024;
@@ -56,6 +56,8 @@ pub struct NexusSettings {
     pub hive: HiveSettings,
     /// What is installed where.
     pub releases: ReleasesSettings,
+    /// How agents get in.
+    pub agents: AgentSettings,
 }
 
 impl Default for NexusSettings {
@@ -79,6 +81,7 @@ impl Default for NexusSettings {
             drain_timeout: Duration::from_secs(10),
             hive: HiveSettings::default(),
             releases: ReleasesSettings::default(),
+            agents: AgentSettings::default(),
         }
     }
 }
@@ -209,6 +212,9 @@ pub enum InvalidSettings {
     /// An empty token lets everyone in.
     #[error("the shared token is empty, give one or leave it out to close registration")]
     EmptyToken,
+    /// An empty token lets every agent in.
+    #[error("the token or secret agents register with is empty, give one or leave it out to close registration")]
+    EmptyRegistrationToken,
 }
 
 impl NexusSettings {
@@ -230,6 +236,10 @@ impl NexusSettings {
             .is_some_and(|token| token.expose().is_empty())
         {
             return Err(InvalidSettings::EmptyToken);
+        }
+        let secrets = [&self.agents.registration_token, &self.agents.registration_secret];
+        if secrets.into_iter().flatten().any(|secret| secret.expose().is_empty()) {
+            return Err(InvalidSettings::EmptyRegistrationToken);
         }
         let must_not_be_zero = [
             ("heartbeat_timeout", self.heartbeat_timeout.is_zero()),
@@ -280,6 +290,23 @@ mod tests {
             ..NexusSettings::default()
         };
         assert_eq!(settings.check(), Err(InvalidSettings::EmptyToken));
+    }
+
+    #[test]
+    fn an_empty_registration_token_is_refused() {
+        for (registration_token, registration_secret) in [(Some(Secret::new("")), None), (None, Some(Secret::new("")))]
+        {
+            let agents = AgentSettings {
+                registration_token,
+                registration_secret,
+                ..AgentSettings::default()
+            };
+            let settings = NexusSettings {
+                agents,
+                ..NexusSettings::default()
+            };
+            assert_eq!(settings.check(), Err(InvalidSettings::EmptyRegistrationToken));
+        }
     }
 
     #[test]

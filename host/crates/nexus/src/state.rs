@@ -4,21 +4,21 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
-use venom_broker::Broker;
-
 use crate::api::problem::Problem;
 use crate::audit::Audit;
 use crate::auth::keyring::Keyring;
 use crate::auth::limits::Buckets;
 use crate::driver::Driver;
 use crate::events::Events;
+use crate::fleet::FleetRoom;
 use crate::hive::Hive;
 use crate::local::LocalSkills;
 use crate::metrics::Metrics;
+use crate::nexus::Parts;
 use crate::releases::Releases;
 use crate::{NexusError, NexusSettings};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 /// Time in which the bucket of wrong tokens fills; it holds as many as the settings allow in a minute.
 const FAILURE_FILL: Duration = Duration::from_secs(60);
@@ -37,6 +37,8 @@ pub(crate) struct Shared {
     pub(crate) local: Option<Arc<dyn LocalSkills>>,
     /// Tasks; absent without a broker.
     pub(crate) hive: Option<Arc<Hive>>,
+    /// Agents and what they saw; absent without a database for them.
+    pub(crate) fleet: Option<Arc<FleetRoom>>,
     /// Releases; absent without a directory for bundles or without a broker.
     pub(crate) releases: Option<Arc<Releases>>,
     /// One task for each connection that speaks HTTP; one that becomes a WebSocket leaves.
@@ -68,11 +70,8 @@ impl Names {
 
 impl Shared {
     /// Puts everything in its place; starts nothing.
-    pub(crate) fn new(
-        mut settings: NexusSettings,
-        local: Option<Arc<dyn LocalSkills>>,
-        broker: Option<Arc<dyn Broker>>,
-    ) -> Result<Self, NexusError> {
+    pub(crate) fn new(mut settings: NexusSettings, parts: Parts) -> Result<Self, NexusError> {
+        let Parts { local, broker, fleet } = parts;
         let operators = std::mem::take(&mut settings.operator_tokens);
         let names = Names {
             anonymous: "anonymous".into(),
@@ -105,6 +104,8 @@ impl Shared {
         if let (Some(hive), Some(_)) = (&hive, &releases) {
             hive.leave_updates_to_releases();
         }
+        let room = |fleet| FleetRoom::new(fleet, &settings, Arc::clone(&events), audit.clone());
+        let fleet = fleet.map(room).transpose()?.map(Arc::new);
         let limits = settings.rate_limits;
         Ok(Self {
             keyring,
@@ -117,6 +118,7 @@ impl Shared {
             driver,
             local,
             hive,
+            fleet,
             releases,
             connections: TaskTracker::new(),
             tasks: TaskTracker::new(),
@@ -143,6 +145,11 @@ impl Shared {
             return Err(Problem::stopping());
         }
         self.hive()
+    }
+
+    /// The fleet.
+    pub(crate) fn fleet(&self) -> Result<&Arc<FleetRoom>, Problem> {
+        self.fleet.as_ref().ok_or_else(Problem::no_fleet)
     }
 
     /// Releases, to look at.

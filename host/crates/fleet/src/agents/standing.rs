@@ -7,6 +7,7 @@ use venom_protocol::{AgentId, AgentView, Event, Timestamp};
 use super::commands::{Unfetched, fail_unfetched};
 use super::lists::unknown;
 use super::tokens::end_all;
+use crate::database::micros;
 use crate::fleet::event;
 use crate::{Fleet, FleetError, Outcome};
 
@@ -49,9 +50,29 @@ impl Fleet {
         let why = "the agent was deregistered";
         events.extend(fail_unfetched(&mut writing, Unfetched::Of(id), why, now).await?);
         end_all(&mut writing, id).await?;
+        sqlx::query("UPDATE agents SET ended_at = $1 WHERE id = $2")
+            .bind(micros(now))
+            .bind(id.as_str())
+            .execute(&mut *writing)
+            .await?;
         writing.commit().await?;
         self.pulses().forget(id);
         Ok(Outcome { answer: (), events })
+    }
+
+    /// Agents that were deregistered at or after `since`, here or through another nexus, and have not come back: for whoever holds
+    /// connections of theirs.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn deregistered_since(&self, since: Timestamp) -> Result<Vec<AgentId>, FleetError> {
+        let select = "SELECT id FROM agents WHERE ended_at >= $1 AND is_active = 0";
+        let ids: Vec<String> = sqlx::query_scalar(select)
+            .bind(micros(since))
+            .fetch_all(self.database().read())
+            .await?;
+        let read = |id: String| id.parse().map_err(|_| FleetError::Corrupt(format!("the agent id {id:?}")));
+        ids.into_iter().map(read).collect()
     }
 
     /// Whether there is an agent that is not deregistered, locked for whoever writes.

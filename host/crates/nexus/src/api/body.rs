@@ -14,7 +14,7 @@ use http_body_util::BodyExt;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::error::Category;
-use venom_protocol::{NodeId, TaskId};
+use venom_protocol::{AgentId, NodeId, TaskId};
 
 use super::problem::Problem;
 use crate::state::Shared;
@@ -146,6 +146,18 @@ impl<S: Send + Sync> FromRequestParts<S> for TaskPath {
         TaskId::from_str(&text)
             .map(Self)
             .map_err(|_| Problem::unknown_task(&text))
+    }
+}
+
+/// `{agent_id}` of the path. What is no id names no agent.
+pub(crate) struct AgentPath(pub(crate) AgentId);
+
+impl<S: Send + Sync> FromRequestParts<S> for AgentPath {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let text = path_value(parts, state, "agent_id").await?;
+        text.parse().map(Self).map_err(|_| Problem::unknown_agent(&text))
     }
 }
 

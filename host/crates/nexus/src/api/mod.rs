@@ -1,13 +1,18 @@
 //! The routes. Each file holds the handlers of one subject with their OpenAPI description beside them.
 
+mod agents;
 pub(crate) mod body;
 mod bundles;
 mod cache;
 mod cluster;
+mod commands;
+mod enrolments;
 mod event_stream;
 mod events;
 mod execute;
+mod exports;
 mod health;
+mod ingest;
 mod nodes;
 pub(crate) mod openapi;
 pub(crate) mod problem;
@@ -16,6 +21,7 @@ mod query;
 mod queues;
 mod releases;
 mod rollouts;
+mod sites;
 mod spores;
 mod task_stream;
 mod tasks;
@@ -70,6 +76,33 @@ fn described() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(rollouts::resume))
         .routes(routes!(rollouts::abort))
         .routes(routes!(rollouts::revert))
+        .routes(routes!(agents::register))
+        .routes(routes!(agents::heartbeat))
+        .routes(routes!(agents::rotate))
+        .routes(routes!(agents::leave))
+        .routes(routes!(agents::list))
+        .routes(routes!(agents::versions))
+        .routes(routes!(agents::show, agents::remove))
+        .routes(routes!(agents::approve))
+        .routes(routes!(commands::pending))
+        .routes(routes!(commands::update))
+        .routes(routes!(commands::send, commands::list))
+        .routes(routes!(enrolments::create, enrolments::list))
+        .routes(routes!(enrolments::revoke))
+        .routes(routes!(ingest::discovery))
+        .routes(routes!(ingest::shield))
+        .routes(routes!(sites::assets))
+        .routes(routes!(sites::asset))
+        .routes(routes!(sites::changes))
+        .routes(routes!(sites::scans))
+        .routes(routes!(sites::subnets))
+        .routes(routes!(sites::sites))
+        .routes(routes!(sites::networks))
+        .routes(routes!(sites::topology))
+        .routes(routes!(sites::certificates))
+        .routes(routes!(sites::findings))
+        .routes(routes!(sites::update_finding))
+        .routes(routes!(exports::export))
         .routes(routes!(events::stream))
         .routes(routes!(events::socket))
         .routes(routes!(spores::socket))

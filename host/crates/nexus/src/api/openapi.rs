@@ -12,6 +12,7 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use super::problem::{Problem, ProblemBody};
+use crate::auth::door;
 
 /// Where the document is.
 pub(crate) const PATH: &str = "/openapi.json";
@@ -36,6 +37,8 @@ const AT_THE_DOOR: [(&str, &str); 3] = [
         (name = "nodes", description = "Nodes and what runs on them"),
         (name = "tasks", description = "Durable tasks, queues, the hive as a whole"),
         (name = "releases", description = "What is installed where: bundles, releases, rollouts"),
+        (name = "agents", description = "Agents: enrolment, heartbeats, commands"),
+        (name = "fleet", description = "What agents saw: sites, networks, things, changes, findings"),
         (name = "cache", description = "The shared cache"),
         (name = "events", description = "State changes as they happen"),
         (name = "health", description = "Probes and metrics"),
@@ -76,7 +79,7 @@ pub(crate) fn text() -> &'static str {
 fn add_the_doors_answers(document: &mut utoipa::openapi::OpenApi) {
     use utoipa::openapi::{ContentBuilder, Ref, ResponseBuilder};
     for (path, item) in &mut document.paths.paths {
-        if crate::auth::door::OPEN.contains(&path.as_str()) {
+        if door::OPEN.contains(&path.as_str()) || path == door::REGISTER {
             continue;
         }
         let operations = [

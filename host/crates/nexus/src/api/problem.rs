@@ -9,8 +9,9 @@ use http::{HeaderValue, StatusCode};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use venom_broker::BrokerError;
+use venom_fleet::FleetError;
 use venom_foreman::Rejection;
-use venom_protocol::{ErrorCode, NodeId, RequestId};
+use venom_protocol::{ErrorCode, NodeId, RequestId, with_causes};
 
 use crate::Scope;
 use crate::releases::ReleaseError;
@@ -170,6 +171,58 @@ impl Problem {
             ReleaseError::Disk(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "Internal error"),
         };
         Self::new(status, slug, title, detail)
+    }
+
+    /// 404: no such agent.
+    pub(crate) fn unknown_agent(id: &str) -> Self {
+        let id: String = id.chars().take(64).collect();
+        let detail = format!("no agent `{id}` is known; GET /api/agents lists those that are");
+        Self::new(StatusCode::NOT_FOUND, "unknown-agent", "Unknown agent", detail)
+    }
+
+    /// 404: no such export.
+    pub(crate) fn no_export(detail: String) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "no-export", "Not found", detail)
+    }
+
+    /// 413: what was asked for is too much for one answer.
+    pub(crate) fn too_much(detail: String) -> Self {
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-much", "Too much", detail)
+    }
+
+    /// 503: this nexus keeps no fleet.
+    pub(crate) fn no_fleet() -> Self {
+        let detail = "this nexus keeps no agents: give it a database (--data-dir keeps one in a file, --database-url names a PostgreSQL)";
+        let unavailable = StatusCode::SERVICE_UNAVAILABLE;
+        Self::new(unavailable, "no-fleet", "Service unavailable", detail)
+    }
+
+    /// What the fleet did not do. The one mapping of [`FleetError`] to HTTP.
+    pub(crate) fn of_fleet(error: FleetError) -> Self {
+        let detail = with_causes(&error);
+        let after = error.retry_after();
+        let (status, slug, title) = match error {
+            FleetError::Invalid(_) => (StatusCode::BAD_REQUEST, "bad-request", "Bad request"),
+            FleetError::Unknown(_) => (StatusCode::NOT_FOUND, "not-found", "Not found"),
+            FleetError::Denied(_) => return Self::unauthorized(detail),
+            FleetError::Forbidden(_) => return Self::forbidden(detail),
+            FleetError::Conflict(_) => return Self::conflict(detail),
+            FleetError::Full(_) => (StatusCode::INSUFFICIENT_STORAGE, "full", "No room"),
+            FleetError::Unavailable(_) => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "fleet-unavailable",
+                "Fleet unavailable",
+            ),
+            FleetError::Database(_) | FleetError::Migration(_) | FleetError::Corrupt(_) => {
+                tracing::error!(error = detail, "the fleet failed");
+                return Self::internal("the fleet's database failed; the log of the nexus says why");
+            }
+        };
+        let problem = Self::new(status, slug, title, detail);
+        match after {
+            Some(after) => problem.after(after),
+            None => problem,
+        }
     }
 
     /// 404: no such cache entry.

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde::de::DeserializeOwned;
+
 use super::problem::Problem;
 
 /// Parameters of one request.
@@ -34,6 +36,25 @@ impl Query {
     pub(super) fn text(&self, name: &str) -> Option<&str> {
         let found = self.pairs.iter().find(|(given, _)| given == name);
         found.map(|(_, value)| value.as_str())
+    }
+
+    /// A text, to keep.
+    pub(super) fn owned(&self, name: &str) -> Option<String> {
+        self.text(name).map(str::to_owned)
+    }
+
+    /// A value as JSON has it in quotes: one of a few words, a time. `known` says which there are.
+    pub(super) fn word<T: DeserializeOwned>(&self, name: &str, known: &str) -> Result<Option<T>, Problem> {
+        let Some(text) = self.text(name) else { return Ok(None) };
+        T::deserialize(serde_json::Value::from(text))
+            .map(Some)
+            .map_err(|_| Problem::bad_request(format!("{name} is `{text}`, give {known}")))
+    }
+
+    /// As [`Query::number`], as the fleet counts.
+    pub(super) fn count(&self, name: &str, most: usize) -> Result<Option<u32>, Problem> {
+        let count = self.number(name, most)?;
+        Ok(count.map(|count| u32::try_from(count).unwrap_or(u32::MAX)))
     }
 
     /// Seconds, at most so many.

@@ -23,10 +23,26 @@ use crate::trace::TraceContext;
 
 /// Routes without an operator's token: two for probes, and the spores' own, which asks for their token.
 pub(crate) const OPEN: [&str; 3] = ["/healthz", "/readyz", "/ws/nodes"];
+/// Where agents register: asks for a registration or enrolment token itself.
+pub(crate) const REGISTER: &str = "/api/agents/register";
+/// Routes of agents, with their method. The token is an agent's own, which takes a look into the fleet: they ask for it themselves
+/// (`auth::agent::AgentVisitor`).
+const AGENTS_OWN: [(Method, &str); 6] = [
+    (Method::POST, "/api/agents/heartbeat"),
+    (Method::POST, "/api/agents/rotate-token"),
+    (Method::POST, "/api/agents/deregister"),
+    (Method::GET, "/api/agents/commands"),
+    (Method::POST, "/api/ingest/discovery"),
+    (Method::POST, "/api/ingest/shield"),
+];
+/// Below it agents say what became of their commands.
+const AGENTS_COMMANDS: &str = "/api/agents/commands/";
 /// Routes that change what everybody's spores do.
 const ADMIN: [&str; 1] = ["/api/v1/cluster/broadcast"];
-/// Below these only reading is for others than admins: they decide what code runs where.
-const ADMIN_TO_CHANGE: [&str; 4] = [
+/// Below these only reading is for others than admins: they decide what code runs where, and who gets in.
+const ADMIN_TO_CHANGE: [&str; 6] = [
+    "/api/v1/agents",
+    "/api/v1/enrolments",
     "/api/v1/trust",
     "/api/v1/bundles",
     "/api/v1/releases",
@@ -144,7 +160,14 @@ impl Shared {
 
     /// The token of the spores, for exactly the files they need.
     fn is_spore_at_a_bundle(&self, method: &Method, path: &str, token: &str) -> bool {
-        is_file_of_bundle(method, path) && self.keyring.judge_spore(token) == SporeToken::Right
+        is_file_of_bundle(method, path)
+            && (self.keyring.judge_spore(token) == SporeToken::Right || self.is_linked_agent(token))
+    }
+
+    /// The token of an agent that is linked as a spore now.
+    fn is_linked_agent(&self, token: &str) -> bool {
+        let room = self.fleet.as_ref();
+        room.is_some_and(|room| room.links.has_token(&super::digest(token)))
     }
 
     /// Counts, records and tells of a wrong token. `Err`: there were too many from there.
@@ -168,7 +191,7 @@ impl Shared {
 
 /// What a request needs; `None`: nothing.
 fn needed(method: &Method, path: &str) -> Option<Scope> {
-    if OPEN.contains(&path) {
+    if OPEN.contains(&path) || asks_itself(method, path) {
         None
     } else if ADMIN.contains(&path) {
         Some(Scope::Admin)
@@ -179,6 +202,12 @@ fn needed(method: &Method, path: &str) -> Option<Scope> {
     } else {
         Some(Scope::Operator)
     }
+}
+
+/// Whether the route itself asks for a token that is no operator's.
+pub(crate) fn asks_itself(method: &Method, path: &str) -> bool {
+    let is_command = *method == Method::PATCH && path.starts_with(AGENTS_COMMANDS);
+    path == REGISTER || is_command || AGENTS_OWN.iter().any(|(own, at)| own == method && *at == path)
 }
 
 fn is_below(root: &str, path: &str) -> bool {
@@ -233,6 +262,28 @@ mod tests {
             needed(&Method::from_bytes(b"BREW").unwrap(), "/new"),
             Some(Scope::Operator)
         );
+    }
+
+    #[test]
+    fn agents_routes_ask_for_their_tokens_themselves_and_those_beside_them_do_not() {
+        for (method, path) in &AGENTS_OWN {
+            assert_eq!(needed(method, path), None, "{path}");
+        }
+        assert_eq!(needed(&Method::PATCH, "/api/agents/commands/x"), None);
+        for (method, path, scope) in [
+            (Method::GET, "/api/agents", Scope::Viewer),
+            (Method::GET, "/api/agents/heartbeat", Scope::Viewer),
+            (Method::POST, "/api/agents/commands", Scope::Operator),
+            (Method::POST, "/api/agents/x/commands", Scope::Operator),
+            (Method::GET, "/api/agents/x/commands", Scope::Viewer),
+            (Method::DELETE, "/api/agents/x", Scope::Operator),
+            (Method::GET, "/api/data", Scope::Viewer),
+            (Method::POST, "/api/v1/enrolments", Scope::Admin),
+            (Method::POST, "/api/v1/agents/x/approve", Scope::Admin),
+            (Method::PATCH, "/api/v1/findings/x", Scope::Operator),
+        ] {
+            assert_eq!(needed(&method, path), Some(scope), "{method} {path}");
+        }
     }
 
     #[test]

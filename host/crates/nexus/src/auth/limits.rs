@@ -16,11 +16,19 @@ pub(crate) enum Visitor {
     Holder(u32),
     /// An address; IPv6 by its /64, which is what one customer gets.
     Address(IpAddr),
+    /// An agent, by a digest of its id that is this process's own.
+    Agent(u64),
     /// All for whom there was no room.
     Crowd,
 }
 
 impl Visitor {
+    /// The bucket of an agent.
+    pub(crate) fn from_agent(agent: &venom_protocol::AgentId) -> Self {
+        static KEYS: std::sync::LazyLock<std::hash::RandomState> = std::sync::LazyLock::new(Default::default);
+        Self::Agent(std::hash::BuildHasher::hash_one(&*KEYS, agent))
+    }
+
     /// The bucket of an address.
     pub(crate) fn from_address(address: IpAddr) -> Self {
         match address.to_canonical() {

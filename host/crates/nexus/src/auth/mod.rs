@@ -2,6 +2,7 @@
 //!
 //! Tokens are compared as SHA-256 digests in constant time; plain text is neither kept nor logged.
 
+pub(crate) mod agent;
 pub(crate) mod credentials;
 pub(crate) mod door;
 pub(crate) mod keyring;

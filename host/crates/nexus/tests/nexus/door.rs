@@ -37,7 +37,7 @@ fn operations() -> Vec<(reqwest::Method, String, bool)> {
 }
 
 #[tokio::test]
-async fn every_route_asks_for_a_token_but_the_three_that_are_open() {
+async fn every_route_asks_for_a_token_but_the_four_that_are_open() {
     let nexus = TestNexus::start().await;
     let mut open = Vec::new();
     let undocumented = [

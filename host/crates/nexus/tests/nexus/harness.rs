@@ -14,7 +14,8 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 use tokio_util::sync::CancellationToken;
 use venom_broker::Broker;
 use venom_broker::sqlite::{Durability, SqliteBroker};
-use venom_nexus::{LocalSkills, Nexus, NexusError, NexusSettings, Scope, Secret, TokenRecord};
+use venom_fleet::{Fleet, FleetSettings};
+use venom_nexus::{LocalSkills, Nexus, NexusError, NexusSettings, Parts, Scope, Secret, TokenRecord};
 
 pub(crate) const SPORE_TOKEN: &str = "spore-token";
 pub(crate) const VIEWER: &str = "viewer-token";
@@ -107,7 +108,37 @@ impl TestNexus {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let nexus = Nexus::with_broker(settings, local, broker).unwrap();
+        let parts = Parts {
+            local,
+            broker,
+            fleet: None,
+        };
+        Self::serve(listener, address, Nexus::with_parts(settings, parts).unwrap())
+    }
+
+    /// With a fleet in a directory of its own.
+    pub(crate) async fn with_fleet(settings: NexusSettings) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let mut nexus = Self::with_fleet_in(directory.path(), settings).await;
+        nexus.directory = Some(directory);
+        nexus
+    }
+
+    /// With a fleet in a directory of the test's.
+    pub(crate) async fn with_fleet_in(directory: &std::path::Path, settings: NexusSettings) -> Self {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let database = format!("sqlite:{}", directory.join("fleet.db").display());
+        let fleet = Fleet::open(&database, FleetSettings::default()).await.unwrap();
+        let parts = Parts {
+            fleet: Some(fleet),
+            ..Parts::default()
+        };
+        Self::serve(listener, address, Nexus::with_parts(settings, parts).unwrap())
+    }
+
+    fn serve(listener: TcpListener, address: SocketAddr, nexus: Nexus) -> Self {
         let shutdown = CancellationToken::new();
         let serving = tokio::spawn(nexus.serve(listener, shutdown.clone()));
         Self {
@@ -141,6 +172,15 @@ impl TestNexus {
 
     pub(crate) async fn delete(&self, path: &str) -> Answer {
         Answer::of(self.http.delete(self.url(path)).bearer_auth(OPERATOR)).await
+    }
+
+    /// A request with any token.
+    pub(crate) async fn with_token(&self, method: &str, path: &str, token: &str, body: &Value) -> Answer {
+        let request = self
+            .http
+            .request(method.parse().unwrap(), self.url(path))
+            .bearer_auth(token);
+        Answer::of(if body.is_null() { request } else { request.json(body) }).await
     }
 
     /// Submits one task and gives its id.

@@ -10,6 +10,7 @@
 
 mod harness;
 
+mod agents;
 mod calls;
 mod door;
 mod event_routes;

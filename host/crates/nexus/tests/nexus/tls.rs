@@ -16,6 +16,11 @@ struct Certificate {
     files: TlsFiles,
 }
 
+/// Certificate and key of a nexus, for tests that need no more of it.
+pub(crate) fn certificate_files(directory: &Path) -> TlsFiles {
+    certificate(directory).files
+}
+
 fn certificate(directory: &Path) -> Certificate {
     let made = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned(), "localhost".to_owned()]).unwrap();
     let write = |name: &str, text: String| -> PathBuf {

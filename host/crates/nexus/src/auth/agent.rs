@@ -1,0 +1,103 @@
+//! Agents at their own routes: the token in the header is an agent's, and what it opens is that agent's.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::extract::FromRequestParts;
+use http::request::Parts;
+use venom_fleet::AgentPass;
+
+use super::credentials::{Credentials, from_headers};
+use super::door::Visitor;
+use super::limits::Visitor as Bucket;
+use crate::api::problem::Problem;
+use crate::fleet::{Doer, FleetRoom};
+use crate::state::Shared;
+
+/// An agent that showed its own token. Every handler of an agent's route takes one, and that is what guards the route.
+pub(crate) struct AgentVisitor {
+    /// Whose token it was.
+    pub(crate) pass: AgentPass,
+    /// From where.
+    pub(crate) peer: IpAddr,
+    /// The fleet that knows it.
+    pub(crate) room: Arc<FleetRoom>,
+}
+
+impl AgentVisitor {
+    /// For events and the audit.
+    pub(crate) fn doer(&self) -> Doer<'_> {
+        Doer {
+            name: self.pass.agent_id.as_str(),
+            peer: Some(self.peer),
+        }
+    }
+
+    /// Refuses an agent that waits for an operator.
+    pub(crate) fn approved(&self) -> Result<(), Problem> {
+        if self.pass.approved {
+            return Ok(());
+        }
+        let id = &self.pass.agent_id;
+        Err(Problem::forbidden(format!(
+            "agent {id} waits for approval: an operator runs `venom-host agent approve {id}`"
+        )))
+    }
+}
+
+impl FromRequestParts<Arc<Shared>> for AgentVisitor {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, shared: &Arc<Shared>) -> Result<Self, Problem> {
+        let peer = peer_of(parts)?;
+        let token = match from_headers(&parts.headers) {
+            Credentials::Token(token) => token,
+            Credentials::None => {
+                return Err(Problem::unauthorized(
+                    "an agent's token is needed: register first, then send the header `Authorization: Bearer TOKEN`",
+                ));
+            }
+            Credentials::Unreadable => {
+                return Err(Problem::unauthorized(
+                    "the Authorization header holds no token: send `Authorization: Bearer TOKEN`",
+                ));
+            }
+        };
+        let room = Arc::clone(shared.fleet()?);
+        not_too_many_failures(shared, peer)?;
+        let Some(pass) = room.admit(&token).await.map_err(Problem::of_fleet)? else {
+            return Err(wrong(shared, peer, parts.uri.path()));
+        };
+        room.take_request(&pass.agent_id).map_err(|wait| {
+            shared.metrics.rate_limited.inc();
+            Problem::too_many_requests(wait, "too many requests of this agent")
+        })?;
+        Ok(Self { pass, peer, room })
+    }
+}
+
+/// Before a token is looked up: guessing is slow.
+pub(crate) fn not_too_many_failures(shared: &Shared, peer: IpAddr) -> Result<(), Problem> {
+    let looked = shared.failure_buckets.look(Bucket::from_address(peer), Instant::now());
+    looked.map_err(|wait| {
+        shared.metrics.rate_limited.inc();
+        Problem::too_many_requests(wait, "too many wrong tokens from this address")
+    })
+}
+
+fn wrong(shared: &Shared, peer: IpAddr, path: &str) -> Problem {
+    match shared.wrong_token(peer, "agent", path) {
+        Ok(()) => Problem::unauthorized(
+            "the token is no agent's, or no longer: it was revoked, rotated or replaced; register again with an enrolment token",
+        ),
+        Err(wait) => Problem::too_many_requests(wait, "too many wrong tokens from this address"),
+    }
+}
+
+fn peer_of(parts: &Parts) -> Result<IpAddr, Problem> {
+    let visitor = parts.extensions.get::<Visitor>();
+    visitor
+        .map(|visitor| visitor.peer)
+        .ok_or_else(|| Problem::internal("the request did not come through the door"))
+}

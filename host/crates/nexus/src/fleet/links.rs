@@ -1,0 +1,65 @@
+//! Agents that are linked as spores: by their own token they get bundles while they are linked, and lose the link with it.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use venom_protocol::{AgentId, close};
+
+use crate::link::LinkHandle;
+
+/// Agents that are linked now.
+#[derive(Default)]
+pub(crate) struct AgentLinks {
+    linked: Mutex<HashMap<AgentId, Linked>>,
+}
+
+struct Linked {
+    /// Tells this link from one that came after it.
+    link: venom_foreman::LinkId,
+    token_sha256: [u8; 32],
+    handle: LinkHandle,
+}
+
+impl AgentLinks {
+    /// An agent has linked; a link it had before is replaced elsewhere.
+    pub(crate) fn begin(
+        &self,
+        agent: AgentId,
+        link: venom_foreman::LinkId,
+        token_sha256: [u8; 32],
+        handle: LinkHandle,
+    ) {
+        let linked = Linked {
+            link,
+            token_sha256,
+            handle,
+        };
+        self.lock().insert(agent, linked);
+    }
+
+    /// That link is gone.
+    pub(crate) fn end(&self, agent: &AgentId, link: venom_foreman::LinkId) {
+        let mut linked = self.lock();
+        if linked.get(agent).is_some_and(|held| held.link == link) {
+            linked.remove(agent);
+        }
+    }
+
+    /// Whether an agent with that token is linked now.
+    pub(crate) fn has_token(&self, token_sha256: &[u8; 32]) -> bool {
+        // digests of secrets: how long a comparison takes says nothing about the secret
+        self.lock().values().any(|held| held.token_sha256 == *token_sha256)
+    }
+
+    /// Ends the link of an agent that was deregistered.
+    pub(crate) fn cut(&self, agent: &AgentId) {
+        if let Some(held) = self.lock().remove(agent) {
+            held.handle
+                .close(close::POLICY, close::AUTHENTICATION_FAILED.to_owned());
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<AgentId, Linked>> {
+        self.linked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,137 @@
+//! The fleet on this nexus: who registers, whose token opens what, and who has fallen silent.
+//!
+//! What is kept and what follows from it is `venom_fleet`'s; here are the shared secrets, the limits, the clock, and the links of
+//! agents that are spores too.
+
+mod enrol;
+mod links;
+mod settings;
+mod watch;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use subtle::ConstantTimeEq;
+use venom_fleet::{AgentPass, Fleet, Outcome};
+use venom_protocol::{AgentId, Event, Timestamp};
+
+pub(crate) use enrol::EnrolAddress;
+pub(crate) use links::AgentLinks;
+pub use settings::AgentSettings;
+
+use crate::NexusError;
+use crate::audit::Audit;
+use crate::auth::digest;
+use crate::auth::limits::{Buckets, Visitor as Bucket};
+use crate::events::Events;
+use crate::settings::NexusSettings;
+
+/// Both limits are by the minute.
+const FILL: Duration = Duration::from_secs(60);
+
+/// The fleet on this nexus.
+pub(crate) struct FleetRoom {
+    /// What is kept.
+    pub(crate) fleet: Fleet,
+    /// Agents that are linked as spores.
+    pub(crate) links: AgentLinks,
+    /// For enrol strings.
+    pub(crate) address: EnrolAddress,
+    secrets: Vec<[u8; 32]>,
+    registrations: Buckets,
+    requests: Buckets,
+    events: Arc<Events>,
+    audit: Audit,
+}
+
+/// Who did something, for events and the audit.
+#[derive(Clone, Copy)]
+pub(crate) struct Doer<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) peer: Option<IpAddr>,
+}
+
+impl FleetRoom {
+    /// Puts everything in its place; starts nothing.
+    pub(crate) fn new(
+        fleet: Fleet,
+        settings: &NexusSettings,
+        events: Arc<Events>,
+        audit: Audit,
+    ) -> Result<Self, NexusError> {
+        let agents = &settings.agents;
+        let secrets = [&agents.registration_token, &agents.registration_secret];
+        Ok(Self {
+            fleet,
+            links: AgentLinks::default(),
+            address: EnrolAddress::new(settings)?,
+            secrets: secrets
+                .into_iter()
+                .flatten()
+                .map(|secret| digest(secret.expose()))
+                .collect(),
+            registrations: Buckets::new(agents.registrations_per_minute, FILL),
+            requests: Buckets::new(agents.requests_per_minute, FILL),
+            events,
+            audit,
+        })
+    }
+
+    /// Whether a token is one of the two that any number of agents may register with.
+    pub(crate) fn is_shared(&self, token: &str) -> bool {
+        let presented = digest(token);
+        self.secrets
+            .iter()
+            .fold(false, |found, secret| found | bool::from(secret.ct_eq(&presented)))
+    }
+
+    /// Takes one registration of those an address may make, or says how long to wait.
+    pub(crate) fn take_registration(&self, peer: IpAddr) -> Result<(), Duration> {
+        self.registrations.take(Bucket::from_address(peer), Instant::now())
+    }
+
+    /// Takes one request of those an agent may make, or says how long to wait.
+    pub(crate) fn take_request(&self, agent: &AgentId) -> Result<(), Duration> {
+        self.requests.take(Bucket::from_agent(agent), Instant::now())
+    }
+
+    /// Whose token that is now.
+    pub(crate) async fn admit(&self, token: &str) -> Result<Option<AgentPass>, venom_fleet::FleetError> {
+        self.fleet.admit(token, Timestamp::now()).await
+    }
+
+    /// Tells what came of something, and writes into the audit what concerns who may do what.
+    pub(crate) fn told<T>(&self, outcome: Outcome<T>, by: Doer<'_>) -> T {
+        for event in &outcome.events {
+            self.publish(event, by);
+        }
+        outcome.answer
+    }
+
+    fn publish(&self, event: &Event, by: Doer<'_>) {
+        if let Some(what) = audited(&event.kind) {
+            let facts = json!({ "by": by.name, "peer": by.peer, "what": event.data });
+            self.audit.record(what, facts);
+        }
+        self.events.publish(event);
+    }
+}
+
+/// The audit's name of an event that belongs there.
+fn audited(kind: &str) -> Option<&'static str> {
+    Some(match kind {
+        "AGENT_REGISTERED" => "agent_registered",
+        "AGENT_APPROVED" => "agent_approved",
+        "AGENT_DEREGISTERED" => "agent_deregistered",
+        "AGENT_TOKEN_ROTATED" => "agent_token_rotated",
+        "AGENT_CLONE_SUSPECTED" => "agent_clone_suspected",
+        "ENROLMENT_CREATED" => "enrolment_created",
+        "ENROLMENT_REVOKED" => "enrolment_revoked",
+        "COMMAND_SENT" => "command_sent",
+        "FINDING_ACCEPTED" => "finding_accepted",
+        "FINDING_FALSE_POSITIVE" => "finding_false_positive",
+        _ => return None,
+    })
+}
