@@ -8,6 +8,7 @@ mod agents;
 mod cursor;
 mod database;
 mod error;
+pub mod export;
 mod fleet;
 mod inventory;
 mod settings;

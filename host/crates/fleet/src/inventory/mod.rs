@@ -12,6 +12,8 @@ mod finding;
 mod identity;
 mod ids;
 mod ingest;
+#[cfg(test)]
+mod laws;
 mod mac;
 mod merge;
 mod prune;
