@@ -189,6 +189,10 @@ pub struct OutboxStatus {
     pub dropped: u64,
     /// Batches the nexus will never take, put aside, ever.
     pub dead: u64,
+    /// Batches that its disk spoiled, ever.
+    pub damaged: u64,
+    /// Batches that could not be kept at all, for want of room or because the disk took nothing, ever.
+    pub refused: u64,
 }
 
 /// The answer to a heartbeat.
