@@ -240,6 +240,8 @@ impl AgentFile {
 mod tests {
     use super::*;
 
+    type Spoil = fn(&mut AgentFile);
+
     fn agent() -> AgentFile {
         AgentFile::new("https://hub:8443", "agent-1".parse().unwrap(), "pi")
     }
@@ -267,7 +269,7 @@ mod tests {
 
     #[test]
     fn what_makes_no_sense_is_named() {
-        let wrong: [(fn(&mut AgentFile), &str); 8] = [
+        let wrong: [(Spoil, &str); 8] = [
             (|it| it.nexus = "hub:8000".to_owned(), "nexus"),
             (
                 |it| {

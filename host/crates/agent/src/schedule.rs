@@ -263,6 +263,8 @@ fn at(millis: i64) -> Timestamp {
 mod tests {
     use super::*;
 
+    type Spoil = fn(&mut Schedule);
+
     fn agent() -> AgentId {
         "agent-1".parse().unwrap()
     }
@@ -422,7 +424,7 @@ mod tests {
     fn what_cannot_be_kept_is_refused_with_the_reason() {
         let good = hourly(Missed::RunOnce);
         good.check().unwrap();
-        let wrong: [(fn(&mut Schedule), &str); 6] = [
+        let wrong: [(Spoil, &str); 6] = [
             (|it| it.name.clear(), "name"),
             (|it| it.every = Duration::from_secs(9), "below 10s"),
             (|it| it.jitter = it.every, "jitter"),

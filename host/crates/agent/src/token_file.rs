@@ -173,6 +173,17 @@ impl TokenFile {
         })
     }
 
+    /// The nexus will not give a new one.
+    ///
+    /// # Errors
+    /// When the disk says no; harmless.
+    pub fn give_up_rotation(&mut self) -> Result<(), TokenFileError> {
+        self.keep(Tokens {
+            rotating: false,
+            ..self.tokens.clone()
+        })
+    }
+
     /// Keeps a new one beside the one in use.
     ///
     /// # Errors

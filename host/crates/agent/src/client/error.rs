@@ -31,6 +31,8 @@ pub enum ClientError {
         nexus: String,
         /// The innermost cause.
         why: String,
+        /// Whether it was reached, and took too long.
+        timed_out: bool,
     },
     /// It answered, and not as a nexus does: something else listens there, or stands in between.
     #[error("what answers at {nexus} is no nexus ({why}); what was sent is kept")]
@@ -89,6 +91,22 @@ impl ClientError {
     #[must_use]
     pub fn is_token_refused(&self) -> bool {
         self.status() == Some(StatusCode::UNAUTHORIZED)
+    }
+
+    /// Whether what was sent may be the cause, and not the state the nexus or the line is in.
+    #[must_use]
+    pub fn may_be_the_batch(&self) -> bool {
+        match self {
+            Self::Unreachable { timed_out, .. } => *timed_out,
+            Self::Refused { status, .. } => !matches!(
+                *status,
+                StatusCode::UNAUTHORIZED
+                    | StatusCode::FORBIDDEN
+                    | StatusCode::TOO_MANY_REQUESTS
+                    | StatusCode::SERVICE_UNAVAILABLE
+            ),
+            _ => false,
+        }
     }
 
     /// How it answered, when it did.

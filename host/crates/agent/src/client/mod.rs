@@ -291,5 +291,6 @@ fn unreachable(nexus: &str, error: &reqwest::Error) -> ClientError {
     ClientError::Unreachable {
         nexus: nexus.to_owned(),
         why,
+        timed_out: error.is_timeout() && !error.is_connect(),
     }
 }

@@ -62,7 +62,7 @@ pub(super) struct TallyFile {
 }
 
 /// How the outbox stands.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OutboxReport {
     /// Batches that wait.
     pub waiting: u64,
@@ -81,6 +81,8 @@ impl From<OutboxReport> for OutboxStatus {
             bytes: report.bytes,
             dropped: report.tally.dropped,
             dead: report.tally.dead,
+            damaged: report.tally.damaged,
+            refused: report.tally.refused.saturating_add(report.tally.failed),
         }
     }
 }
