@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use rustls::ClientConfig;
@@ -16,26 +16,40 @@ pub const DEFAULT_CONCURRENCY: u32 = 256;
 /// Calls that wait for a slot unless told otherwise; beyond them a call is refused as busy.
 pub const DEFAULT_QUEUE: u32 = 1024;
 
-/// The token a spore shows its nexus. Never printed.
-#[derive(Clone, Default, PartialEq, Eq)]
-pub struct Token(String);
+/// The token a spore shows its nexus. Clones are one and the same: a new one is shown by all of them from then on. Never
+/// printed.
+#[derive(Clone, Default)]
+pub struct Token(Arc<RwLock<String>>);
 
 impl Token {
+    /// Shows another from now on: the next link and the next download begin with it.
+    pub fn renew(&self, text: &str) {
+        text.clone_into(&mut self.0.write().unwrap_or_else(PoisonError::into_inner));
+    }
+
     /// The text, for the handshake.
-    pub(crate) fn reveal(&self) -> &str {
-        &self.0
+    pub(crate) fn reveal(&self) -> String {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
+impl PartialEq for Token {
+    fn eq(&self, other: &Self) -> bool {
+        self.reveal() == other.reveal()
+    }
+}
+
+impl Eq for Token {}
+
 impl From<String> for Token {
     fn from(text: String) -> Self {
-        Self(text)
+        Self(Arc::new(RwLock::new(text)))
     }
 }
 
 impl From<&str> for Token {
     fn from(text: &str) -> Self {
-        Self(text.to_owned())
+        Self::from(text.to_owned())
     }
 }
 
@@ -145,6 +159,15 @@ mod tests {
         let printed = format!("{:?}", settings());
         assert!(!printed.contains("hush"), "{printed}");
         assert!(printed.contains("redacted"), "{printed}");
+    }
+
+    #[test]
+    fn a_renewed_token_is_shown_by_all_who_have_it() {
+        let settings = settings();
+        let token = settings.token.clone();
+        token.renew("new");
+        assert_eq!(settings.token.reveal(), "new");
+        assert_eq!(settings.token, Token::from("new"));
     }
 
     #[test]

@@ -115,7 +115,7 @@ impl<'a, E: Executor> Session<'a, E> {
             node_id: settings.node_id,
             node_name: settings.name.clone(),
             capabilities: self.capabilities(),
-            token: settings.token.reveal().to_owned(),
+            token: settings.token.reveal(),
             protocol: Some(PROTOCOL_VERSION),
             concurrency: Some(settings.concurrency),
             boot_id: Some(self.core.boot_id.clone()),

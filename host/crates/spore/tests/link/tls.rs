@@ -3,9 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::ServerConfig;
+use rustls::client::WebPkiServerVerifier;
 use rustls::crypto::ring;
-use rustls_pki_types::PrivateKeyDer;
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 use tokio_tungstenite::accept_async;
@@ -87,5 +89,50 @@ async fn a_nexus_nobody_vouches_for_never_sees_the_token() {
     tokio::select! {
         error = not_taken(spore, Duration::from_secs(600)) => panic!("gave up: {error}"),
         error = soon("the refusal", refusal) => assert!(error.to_string().contains("UnknownCA"), "{error}"),
+    }
+}
+
+/// Trusts one certificate, whatever it says, as a pin does.
+fn only(certificate: CertificateDer<'static>) -> Arc<ClientConfig> {
+    let provider = Arc::new(ring::default_provider());
+    let mut roots = RootCertStore::empty();
+    roots.add(certificate).expect("a root");
+    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider));
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_webpki_verifier(verifier.build().expect("a verifier"))
+        .with_no_client_auth();
+    Arc::new(config)
+}
+
+#[tokio::test]
+async fn what_the_settings_trust_replaces_the_authorities() {
+    let nexus = nexus().await;
+    let trusted = CertificateDer::from_pem_slice(nexus.certificate.as_bytes()).expect("a certificate");
+    let spore = SimSpore::new(&nexus.url(), "token").with(|settings| {
+        settings.tls = Some(only(trusted));
+        // would be an error if it were looked at
+        settings.ca_file = Some("/nowhere/ca.pem".into());
+    });
+    tokio::select! {
+        handle = spore.connect(DEADLINE) => { handle.expect("taken"); }
+        () = nexus.serve() => {}
+    }
+    let other = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).expect("a certificate");
+    let spore =
+        SimSpore::new(&nexus.url(), "token").with(|settings| settings.tls = Some(only(other.cert.der().clone())));
+    let refusal = async {
+        let (stream, _) = nexus.listener.accept().await.expect("accepted");
+        nexus
+            .acceptor
+            .accept(stream)
+            .await
+            .map(drop)
+            .expect_err("tls is not finished")
+    };
+    tokio::select! {
+        error = not_taken(spore, Duration::from_secs(600)) => panic!("gave up: {error}"),
+        error = soon("the refusal", refusal) => assert!(error.to_string().contains("alert"), "{error}"),
     }
 }
