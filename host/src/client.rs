@@ -1,10 +1,12 @@
 //! REST calls of the command line. Turns every way they can fail into something people can act on.
 
+mod address;
 mod transfer;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub(crate) use address::{path_part, path_with};
 use reqwest::{Certificate, Method, StatusCode};
 use serde::Deserialize;
 use serde::Serialize;
@@ -153,6 +155,26 @@ impl NexusClient {
         Ok(self.ask(Method::DELETE, path, None::<&()>, Duration::ZERO).await?)
     }
 
+    /// `PATCH path` with a JSON body.
+    pub(crate) async fn patch<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, Failure> {
+        Ok(self.ask(Method::PATCH, path, Some(body), Duration::ZERO).await?)
+    }
+
+    /// `GET path`, the answer written out as it comes.
+    pub(crate) async fn copy_to(&self, path: &str, out: &mut impl std::io::Write) -> Result<(), Failure> {
+        let request = self.request(Method::GET, &format!("{}{path}", self.base));
+        let sent = tokio::time::timeout(ANSWER_TIMEOUT, request.send()).await;
+        let sent = sent.map_err(|_| Failure::new(format!("the nexus at {} did not answer in time", self.base)))?;
+        let mut response = self.accepted(sent.map_err(|error| self.unreachable(&error))?).await?;
+        while let Some(part) = response.chunk().await.map_err(|error| self.unreachable(&error))? {
+            match out.write_all(&part) {
+                Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => return Ok(()),
+                written => written.or_fail("cannot write to stdout")?,
+            }
+        }
+        Ok(())
+    }
+
     /// `PUT path` with a JSON body.
     pub(crate) async fn put<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, Failure> {
         Ok(self.ask(Method::PUT, path, Some(body), Duration::ZERO).await?)
@@ -238,7 +260,9 @@ impl NexusClient {
         let response = self.accepted(response).await?;
         let status = response.status();
         let bytes = response.bytes().await.map_err(|error| self.unreachable(&error))?;
-        let answer = serde_json::from_slice(&bytes).or_advise(
+        // an answer without a body (204) says that it is done, and nothing more
+        let body: &[u8] = if bytes.is_empty() { b"null" } else { &bytes };
+        let answer = serde_json::from_slice(body).or_advise(
             format!("{url} answered something this program does not understand"),
             "compare versions: `venom-host doctor` prints both",
         );

@@ -95,6 +95,18 @@ impl DataDir {
     pub(crate) fn updates(&self) -> PathBuf {
         self.0.join("updates")
     }
+    /// What this machine is told as an agent.
+    pub(crate) fn agent_file(&self) -> PathBuf {
+        self.0.join("agent.toml")
+    }
+    /// The agent's token.
+    pub(crate) fn agent_token(&self) -> PathBuf {
+        self.0.join("agent.token")
+    }
+    /// Held by the agent that runs with this directory.
+    pub(crate) fn agent_pid(&self) -> PathBuf {
+        self.0.join("agent.pid")
+    }
     /// Held by the spore that uses this directory.
     pub(crate) fn spore_lock(&self) -> PathBuf {
         self.0.join("spore.lock")

@@ -19,7 +19,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use crate::cli::{Cli, Command};
+use crate::cli::{AgentCommand, Cli, Command};
 use crate::settings::{Environment, Sources};
 
 fn main() -> ExitCode {
@@ -40,6 +40,12 @@ fn start(cli: Cli) -> Result<(), failure::Failure> {
     if let Command::CompileWorker(args) = &cli.command {
         // its parent says all it needs; it has no settings, no log and no environment
         return commands::compile_worker(args);
+    }
+    if let Command::Agent(AgentCommand::Start(start)) = &cli.command
+        && start.detached
+    {
+        // out of the reach of the terminal it was started from; fails only where it is already
+        let _ = rustix::process::setsid();
     }
     let sources = Sources::find(&cli.global, Environment::of_process());
     if let (Command::Doctor(args), Err(error)) = (&cli.command, &sources) {

@@ -1,8 +1,10 @@
 //! The command line as types: what can be written, and the help for it. No logic, no environment, no I/O.
 
+mod agent;
 mod audit;
 mod bundle;
 mod call;
+mod enrol;
 mod host;
 mod key;
 mod map;
@@ -11,6 +13,7 @@ mod registry;
 mod release;
 mod root;
 mod serve;
+mod sites;
 mod skill;
 mod task;
 
@@ -18,9 +21,14 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub(crate) use agent::{
+    AgentCommand, ListAgentsArgs, OneAgentArgs, OutboxCommand, OutboxKeyArgs, OutboxListArgs, RegisterArgs, ScanArgs,
+    StartArgs, StatusArgs, StopArgs,
+};
 pub(crate) use audit::{AuditCommand, ShowAuditArgs, VerifyAuditArgs};
 pub(crate) use bundle::{BundleCommand, InspectBundleArgs, PackArgs, PublishBundleArgs, SignArgs, VerifyArgs};
 pub(crate) use call::{ExecArgs, NexusClientArgs, RunArgs, SandboxArgs};
+pub(crate) use enrol::{CreateEnrolArgs, EnrolCommand, ListEnrolsArgs, RevokeEnrolArgs};
 pub(crate) use host::{ApplyHostArgs, ArtefactArgs, HostCommand, SignHostArgs, VerifyHostArgs};
 pub(crate) use key::{KeyCommand, NewKeyArgs, ShowKeyArgs};
 pub(crate) use map::MapArgs;
@@ -31,7 +39,10 @@ pub(crate) use release::{
     PublishReleaseArgs, ReleaseCommand, ReleaseStatusArgs, SelectorArgs, SignReleaseArgs,
 };
 pub(crate) use root::{NewRootArgs, PublishRootArgs, RootCommand, ShowRootArgs, SignRootArgs};
-pub(crate) use serve::{DurabilityArg, FleetArgs, HiveArgs, NexusArgs, SporeArgs, UpdateArgs};
+pub(crate) use serve::{DurabilityArg, FleetArgs, HiveArgs, NexusArgs, SporeArgs, UpdateArgs, UplinkArgs};
+pub(crate) use sites::{
+    AssetsArgs, FindingWordArgs, FindingsArgs, FindingsCommand, ListFindingsArgs, SeverityArg, SitesArgs,
+};
 pub(crate) use skill::{BuildArgs, InspectSkillArgs, Language, ListSkillsArgs, NewSkillArgs, SkillCommand};
 pub(crate) use task::{
     CancelTasksArgs, GetTaskArgs, GroupArgs, ListTasksArgs, NodeNeedsArgs, QueuesArgs, RequeueTasksArgs, StrategyArg,
@@ -131,6 +142,18 @@ pub(crate) enum Command {
     /// List, show and drain the nodes of a nexus
     #[command(subcommand)]
     Nodes(NodesCommand),
+    /// Scan the networks this machine is in, for a nexus; and look after agents
+    #[command(subcommand)]
+    Agent(AgentCommand),
+    /// Make and withdraw the tokens agents get in by
+    #[command(subcommand)]
+    Enrol(EnrolCommand),
+    /// List the sites of a nexus
+    Sites(SitesArgs),
+    /// List what agents saw in their networks
+    Assets(AssetsArgs),
+    /// List what is wrong with it
+    Findings(Box<FindingsArgs>),
     /// Check and show the log of security events
     #[command(subcommand)]
     Audit(AuditCommand),

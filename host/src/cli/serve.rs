@@ -80,6 +80,9 @@ pub(crate) struct NexusArgs {
     /// Where agents and what they saw are kept.
     #[command(flatten)]
     pub fleet: FleetArgs,
+    /// Another server it shows itself to.
+    #[command(flatten)]
+    pub uplink: UplinkArgs,
 }
 
 /// Where a nexus keeps its fleet, and where agents reach it.
@@ -94,6 +97,17 @@ pub(crate) struct FleetArgs {
     /// Where agents reach this nexus, for enrol strings [env: NEXUS_PUBLIC_URL] [default: where the operator does]
     #[arg(long, value_name = "URL")]
     pub public_url: Option<String>,
+}
+
+/// A server that a nexus or a spore shows itself to, beside its own work.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct UplinkArgs {
+    /// Nexus or older hive server to register with, beside the work itself [env: HIVE_URL] [default: none]
+    #[arg(long, value_name = "URL")]
+    pub hive_url: Option<String>,
+    /// Registration token of that server [env: HIVE_REGISTRATION_TOKEN]
+    #[arg(long, value_name = "T")]
+    pub hive_token: Option<String>,
 }
 
 /// Where a nexus keeps tasks.
@@ -172,6 +186,9 @@ pub(crate) struct SporeArgs {
     /// Updates over the air.
     #[command(flatten)]
     pub updates: UpdateArgs,
+    /// Another server it shows itself to.
+    #[command(flatten)]
+    pub uplink: UplinkArgs,
 }
 
 /// Which releases a spore takes, and when it is content with them.

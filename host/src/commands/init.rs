@@ -109,6 +109,14 @@ pub(crate) fn ensure(data: &DataDir) -> Result<Vec<Part>, Failure> {
     Ok(parts)
 }
 
+/// Makes what the sandbox needs where nothing is trusted and nothing granted yet: for a machine that is told by its nexus.
+pub(crate) fn ensure_sandbox(data: &DataDir) -> Result<(), Failure> {
+    file(data.trust(), TRUST, SHARED_FILE, "who may publish skills")?;
+    file(data.policy(), POLICY, SHARED_FILE, "what skills may do here")?;
+    directory(data.skills(), "bundles a spore offers")?;
+    Ok(())
+}
+
 fn directory(path: PathBuf, what: &'static str) -> Result<Part, Failure> {
     let made = make_directory(&path, PRIVATE_DIRECTORY)?;
     Ok(Part { path, what, made })
@@ -248,6 +256,11 @@ mod tests {
         File::parse(SETTINGS, Path::new("/d/venom.toml")).unwrap();
         let policy: venom_bundle::capability::Policy = toml::from_str(POLICY).unwrap();
         assert!(policy.skills.is_empty(), "a fresh policy grants nothing");
+        let trust = venom_bundle::Trust::parse(TRUST).unwrap();
+        assert!(
+            trust.publishers().is_empty(),
+            "without a publisher of its own a machine trusts nobody"
+        );
     }
 
     /// The settings file with everything in it that is commented out, but for the lines that hold `except`.
@@ -264,7 +277,7 @@ mod tests {
 
     #[test]
     fn every_commented_setting_exists_and_is_the_default() {
-        use crate::settings::{ClientSettings, Environment, NexusSettings, Sources, SporeSettings};
+        use crate::settings::{AgentSettings, ClientSettings, Environment, NexusSettings, Sources, SporeSettings};
         uncommented(&[]);
         let merged = |file: File| {
             let sources = Sources {
@@ -275,10 +288,13 @@ mod tests {
             let nexus = NexusSettings::merge(Default::default(), &sources).unwrap();
             let spore = SporeSettings::merge(Default::default(), &sources, "here".to_owned()).unwrap();
             let client = ClientSettings::merge(Default::default(), &sources).unwrap();
-            format!("{nexus:#?}\n{spore:#?}\n{client:#?}")
+            let agent = AgentSettings::merge(&sources).unwrap();
+            format!("{nexus:#?}\n{spore:#?}\n{client:#?}\n{agent:#?}")
         };
         // These have no default that could stand in a file.
-        let examples = ["tls_", "name = ", "tags", "ca_file", "url", "username", "password"];
+        let examples = [
+            "tls_", "name = ", "tags", "ca_file", "url", "token", "username", "password",
+        ];
         assert_eq!(merged(uncommented(&examples)), merged(File::default()));
     }
 

@@ -1,10 +1,12 @@
 //! One file (or folder) for each command: build from settings, run, report. No command reads flags' defaults,
 //! the environment or the settings file by itself.
 
+mod agent;
 mod audit;
 mod bundle;
 mod completions;
 mod doctor;
+mod enrol;
 mod exec;
 mod host;
 pub(crate) mod init;
@@ -16,9 +18,11 @@ mod registry;
 mod release;
 mod root;
 mod run;
+mod sites;
 mod skill;
 mod spore;
 mod task;
+mod uplink;
 
 use std::future::Future;
 
@@ -51,6 +55,11 @@ pub(crate) fn run(command: Command, sources: Sources) -> Result<(), Failure> {
         Command::Root(command) => root::run(command, sources, data),
         Command::Host(command) => host::run(command, &data),
         Command::Nodes(command) => wait(nodes::run(command, sources, data)),
+        Command::Agent(command) => agent::run(command, sources, data),
+        Command::Enrol(command) => wait(enrol::run(command, sources, data)),
+        Command::Sites(args) => wait(sites::sites(args, sources, data)),
+        Command::Assets(args) => wait(sites::assets(args, sources, data)),
+        Command::Findings(args) => wait(sites::findings(*args, sources, data)),
         Command::Task(command) => wait(task::run(command, sources, data)),
         Command::Map(args) => {
             let client = ClientSettings::merge(args.nexus.clone(), &sources)?;

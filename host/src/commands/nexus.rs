@@ -10,6 +10,8 @@ use venom_nexus::{LocalSkills, Nexus, Parts, TlsFiles};
 use venom_runtime::{Backends, SkillSet};
 
 use super::init;
+use super::spore::host_name;
+use super::uplink::{Uplink, Who};
 use crate::data_dir::{DataDir, read_token};
 use crate::failure::{Explain as _, Failure};
 use crate::output;
@@ -56,10 +58,38 @@ pub(crate) async fn run(settings: NexusSettings, data: DataDir) -> Result<(), Fa
         load_fallback(&settings, documents, skills, address).await?;
     }
     output::say(format!("nexus ready {}", url(&settings, address)))?;
-    tokio::select! {
+    let uplink = show(&settings, &data, address)?;
+    let ended = tokio::select! {
         served = nexus.serve(listener, signals.drain.clone()) => served.or_fail("the nexus stopped"),
         () = signals.quit.cancelled() => Err(Failure::new("the nexus was told to quit before it had drained")),
+    };
+    if let Some(uplink) = uplink {
+        tokio::select! {
+            () = uplink.end() => {}
+            () = signals.quit.cancelled() => {}
+        }
     }
+    ended
+}
+
+/// Shows this nexus to another server, where there is one. A nexus and a spore may share a data directory, and so a node's
+/// id, but are two: the nexus says that it is one.
+fn show(settings: &NexusSettings, data: &DataDir, address: SocketAddr) -> Result<Option<Uplink>, Failure> {
+    if settings.uplink.is_none() {
+        return Ok(None);
+    }
+    let node_id = venom_spore::node_id_in(&data.0).or_fail("this machine has no id")?;
+    let id = format!("nexus-{node_id}");
+    let who = Who {
+        id: id.parse().or_fail("this machine has no id")?,
+        kind: "nexus",
+        name: format!("nexus {}", host_name()),
+        hostname: host_name(),
+        service_port: address.port(),
+        capabilities: vec!["nexus".to_owned()],
+        tags: Vec::new(),
+    };
+    Ok(Uplink::begin(settings.uplink.as_ref(), who))
 }
 
 fn warn_of_development(data: &DataDir) {

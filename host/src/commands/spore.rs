@@ -7,13 +7,15 @@ use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
 use venom_broker::redis::hear_broadcasts;
-use venom_protocol::ControlBroadcast;
+use venom_protocol::{AgentId, ControlBroadcast};
 use venom_runtime::{Backends, SkillSet};
-use venom_spore::{Attached, Ready, SporeError, UpdateGround, Updater};
+use venom_spore::{Attached, Ready, UpdateGround, Updater};
 
 use super::init;
 use super::nexus::DEVELOPMENT_TOKEN;
+use super::uplink::{Uplink, Who};
 use crate::data_dir::{DataDir, PRIVATE_DIRECTORY, make_directory, read_token};
 use crate::failure::{Explain as _, Failure};
 use crate::output;
@@ -38,41 +40,99 @@ pub(crate) async fn run(settings: SporeSettings, data: DataDir) -> Result<(), Fa
         init::ensure(&data)?;
     }
     tracing::info!(?settings, "settings of this spore");
-    make_directory(&data.0, PRIVATE_DIRECTORY)?;
-    let _lock = lock(&data)?;
-    let for_spore = for_spore(&settings, &data)?;
-    let documents = Arc::new(Documents::read(&settings.sandbox, &data, settings.dev)?);
-    crate::limits::raise_open_files();
+    let token = token(&settings, &data)?;
+    let worker = Worker::prepare(&settings, &data, &token).await?;
     let signals = Signals::watch()?;
-    let (backends, port) = venom_spore::link_backends();
-    let (skills, updater) = start_skills(&settings, &data, documents, backends).await?;
-    let (to_spore, broadcasts) = mpsc::channel(BROADCASTS);
-    let attached = Attached {
-        port,
-        broadcasts: settings.redis.is_some().then_some(broadcasts),
-        updater,
-    };
     let (ready, taken) = oneshot::channel();
     let (drain, quit) = (signals.drain.clone(), signals.quit.clone());
-    let spore = venom_spore::run(for_spore, skills, attached, ready, drain, quit);
-    tokio::select! {
-        biased;
-        failure = hear(&settings, to_spore) => Err(failure),
-        ended = announced(spore, taken) => ended,
+    let uplink = Uplink::begin(settings.uplink.as_ref(), who(&worker));
+    let ended = announced(worker.work(&settings, ready, drain, quit), taken).await;
+    if let Some(uplink) = uplink {
+        tokio::select! {
+            () = uplink.end() => {}
+            () = signals.quit.cancelled() => {}
+        }
+    }
+    ended
+}
+
+/// How this spore shows itself to another server.
+fn who(worker: &Worker) -> Who {
+    Who {
+        id: AgentId::from(worker.told.node_id),
+        kind: "spore",
+        name: worker.told.name.clone(),
+        hostname: host_name(),
+        service_port: 0,
+        capabilities: worker.skills.names(),
+        tags: worker.told.tags.clone(),
+    }
+}
+
+/// Skills in their sandbox, and all a spore is told before it dials. Holds the lock of its data directory.
+pub(crate) struct Worker {
+    /// What the link is told.
+    pub told: venom_spore::SporeSettings,
+    /// What runs the calls.
+    pub skills: SkillSet,
+    attached: Attached,
+    to_spore: mpsc::Sender<ControlBroadcast>,
+    _lock: File,
+}
+
+impl Worker {
+    /// Loads the skills and opens what updates them. Blocks others from this data directory for as long as it lives.
+    pub(crate) async fn prepare(settings: &SporeSettings, data: &DataDir, token: &Secret) -> Result<Self, Failure> {
+        make_directory(&data.0, PRIVATE_DIRECTORY)?;
+        let lock = lock(data)?;
+        let told = told(settings, data, token)?;
+        let documents = Arc::new(Documents::read(&settings.sandbox, data, settings.dev)?);
+        crate::limits::raise_open_files();
+        let (backends, port) = venom_spore::link_backends();
+        let (skills, updater) = start_skills(settings, data, documents, backends).await?;
+        let (to_spore, broadcasts) = mpsc::channel(BROADCASTS);
+        let attached = Attached {
+            port,
+            broadcasts: settings.redis.is_some().then_some(broadcasts),
+            updater,
+        };
+        Ok(Self {
+            told,
+            skills,
+            attached,
+            to_spore,
+            _lock: lock,
+        })
+    }
+
+    /// Links, and works until it is told to end. Sends `ready` when a nexus first takes it.
+    pub(crate) async fn work(
+        self,
+        settings: &SporeSettings,
+        ready: oneshot::Sender<Ready>,
+        drain: CancellationToken,
+        quit: CancellationToken,
+    ) -> Result<(), Failure> {
+        let spore = venom_spore::run(self.told, self.skills, self.attached, ready, drain, quit);
+        tokio::select! {
+            biased;
+            failure = hear(settings, self.to_spore) => Err(failure),
+            ended = spore => ended.or_fail("the spore stopped"),
+        }
     }
 }
 
 /// Runs the spore to its end and says when the nexus took it.
 async fn announced(
-    spore: impl Future<Output = Result<(), SporeError>>,
+    spore: impl Future<Output = Result<(), Failure>>,
     taken: oneshot::Receiver<Ready>,
 ) -> Result<(), Failure> {
     tokio::pin!(spore);
     tokio::select! {
-        ended = &mut spore => return ended.or_fail("the spore stopped"),
+        ended = &mut spore => return ended,
         taken = taken => if let Ok(ready) = taken { announce(&ready)? },
     }
-    spore.await.or_fail("the spore stopped")
+    spore.await
 }
 
 /// Passes on what is broadcast on Redis, for ever. Ends with a Redis setting that cannot be used, found at once.
@@ -119,9 +179,8 @@ fn lock(data: &DataDir) -> Result<File, Failure> {
     }
 }
 
-fn for_spore(settings: &SporeSettings, data: &DataDir) -> Result<venom_spore::SporeSettings, Failure> {
+fn told(settings: &SporeSettings, data: &DataDir, token: &Secret) -> Result<venom_spore::SporeSettings, Failure> {
     let node_id = venom_spore::node_id_in(&data.0).or_fail("this node has no id")?;
-    let token = token(settings, data)?;
     Ok(venom_spore::SporeSettings {
         name: settings.name.clone(),
         tags: settings.tags.clone(),
@@ -255,7 +314,8 @@ mod tests {
             "--ca-file",
             "ca",
         ];
-        let told = for_spore(&merged(&flags, &data), &data).unwrap();
+        let settings = merged(&flags, &data);
+        let told = told(&settings, &data, &token(&settings, &data).unwrap()).unwrap();
         assert_eq!(told.nexus, "http://n:1");
         assert_eq!(told.token, venom_spore::Token::from("shared"));
         assert_eq!((told.name.as_str(), told.tags), ("w", vec!["gpu".to_owned()]));

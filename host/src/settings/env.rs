@@ -150,6 +150,22 @@ pub(crate) const SPORE_SKILLS: &str = "SPORE_SKILLS";
 /// Policy of the spore.
 pub(crate) const SPORE_POLICY: &str = "SPORE_POLICY";
 
+/// Server a nexus or spore shows itself to.
+pub(crate) const HIVE_URL: &str = "HIVE_URL";
+/// Its registration token.
+pub(crate) const HIVE_REGISTRATION_TOKEN: &str = "HIVE_REGISTRATION_TOKEN";
+/// Certificates that may have signed its own.
+pub(crate) const HIVE_CA_FILE: &str = "HIVE_CA_FILE";
+
+/// What an agent shows when it registers, where no flag says.
+pub(crate) const AGENT_REGISTRATION_SECRET: &str = "AGENT_REGISTRATION_SECRET";
+/// Log of the agent.
+pub(crate) const AGENT_LOG_FILE: &str = "VENOM_AGENT_LOG_FILE";
+/// Bytes after which it is put aside.
+pub(crate) const AGENT_LOG_MAX_SIZE: &str = "VENOM_AGENT_LOG_MAX_SIZE";
+/// Logs put aside that are kept.
+pub(crate) const AGENT_LOG_KEEP: &str = "VENOM_AGENT_LOG_KEEP";
+
 /// Whether the spore takes releases.
 pub(crate) const UPDATES: &str = "VENOM_UPDATES";
 /// Line of releases the spore follows.
@@ -190,12 +206,6 @@ pub(crate) const ROLLOUT_LIFETIME: &str = "NEXUS_ROLLOUT_LIFETIME";
 pub(crate) const ENABLE_FLEET: &str = "ENABLE_FLEET";
 /// Where the fleet is kept.
 pub(crate) const DATABASE_URL: &str = "DATABASE_URL";
-/// What hive clients show when they register: here, or at [`HIVE_URL`] when that is set.
-pub(crate) const HIVE_REGISTRATION_TOKEN: &str = "HIVE_REGISTRATION_TOKEN";
-/// Another hive to register at.
-pub(crate) const HIVE_URL: &str = "HIVE_URL";
-/// What LAN scan agents show when they register.
-pub(crate) const AGENT_REGISTRATION_SECRET: &str = "AGENT_REGISTRATION_SECRET";
 /// Where agents reach the nexus.
 pub(crate) const NEXUS_PUBLIC_URL: &str = "NEXUS_PUBLIC_URL";
 /// Registrations a minute from one address.

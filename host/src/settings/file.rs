@@ -20,6 +20,8 @@ pub(crate) struct File {
     pub nexus: NexusFile,
     /// `venom-host spore`.
     pub spore: SporeFile,
+    /// `venom-host agent`.
+    pub agent: AgentFile,
     /// Updates over the air, on a spore.
     pub updates: UpdatesFile,
     /// Updates over the air, on a nexus.
@@ -103,6 +105,12 @@ pub(crate) struct HiveFile {
     pub lease_ttl: Option<Seconds>,
     pub poison_losses: Option<u32>,
     pub low_share: Option<f64>,
+    /// Of another server, which a nexus or spore shows itself to.
+    pub url: Option<String>,
+    /// Its registration token.
+    pub token: Option<Secret>,
+    /// Certificates that may have signed its own.
+    pub ca_file: Option<PathBuf>,
 }
 
 /// `[spore]`
@@ -122,6 +130,15 @@ pub(crate) struct SporeFile {
     pub policy: Option<PathBuf>,
     pub shell: Option<bool>,
     pub file: Option<bool>,
+}
+
+/// `[agent]`: what `agent.toml` does not say, as registering does not ask for it.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct AgentFile {
+    pub log_file: Option<PathBuf>,
+    pub log_max_size: Option<ByteSize>,
+    pub log_keep: Option<u32>,
 }
 
 /// `[updates]`
@@ -268,6 +285,8 @@ impl File {
             &mut self.spore.ca_file,
             &mut self.spore.skills,
             &mut self.spore.policy,
+            &mut self.agent.log_file,
+            &mut self.hive.ca_file,
             &mut self.updates.root,
             &mut self.client.ca_file,
             &mut self.redis.ca_file,

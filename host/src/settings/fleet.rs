@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use venom_fleet::FleetSettings;
 
-use super::{Secret, SettingError, Sources, Span, env};
+use super::{Secret, SettingError, Sources, Span, UplinkSettings, env};
 use crate::cli::FleetArgs;
 
 /// Settings of the fleet.
@@ -28,7 +28,11 @@ pub(crate) struct FleetKept {
 
 impl FleetKept {
     /// Merges flags, environment, file and defaults, and checks what came out.
-    pub(crate) fn merge(args: FleetArgs, sources: &Sources) -> Result<Self, SettingError> {
+    pub(crate) fn merge(
+        args: FleetArgs,
+        uplink: Option<&UplinkSettings>,
+        sources: &Sources,
+    ) -> Result<Self, SettingError> {
         let file = &sources.file.fleet;
         let built_in = venom_nexus::AgentSettings::default();
         let enabled = sources
@@ -41,8 +45,8 @@ impl FleetKept {
             file.database_url.clone(),
         )?;
         let here = || Secret::new(format!("sqlite:{}", sources.in_data_dir("fleet.db").display()));
-        // with HIVE_URL the token is for getting in there: it must not let others in here
-        let of_the_hive = match sources.env.get(env::HIVE_URL) {
+        // with another hive to register at, the token is for getting in there: it must not let others in here
+        let of_the_hive = match uplink {
             Some(_) => None,
             None => sources.env.parse(env::HIVE_REGISTRATION_TOKEN)?,
         };
@@ -144,6 +148,7 @@ fn rules(sources: &Sources) -> Result<FleetSettings, SettingError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::UplinkArgs;
     use crate::settings::{Environment, File};
 
     fn merged(pairs: &[(&str, &str)]) -> Result<FleetKept, SettingError> {
@@ -152,7 +157,8 @@ mod tests {
             file: File::default(),
             data_dir: "/d".into(),
         };
-        FleetKept::merge(FleetArgs::default(), &sources)
+        let uplink = UplinkSettings::merge(UplinkArgs::default(), &sources)?;
+        FleetKept::merge(FleetArgs::default(), uplink.as_ref(), &sources)
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Settings: flag beats environment beats file beats default, merged once into one plain struct for each
 //! command. What comes out knows no clap, no environment and no file; it is checked before anything is bound.
 
+mod agent;
 mod client;
 pub(crate) mod env;
 mod file;
@@ -14,6 +15,7 @@ mod releases;
 mod sandbox;
 mod spore;
 mod updates;
+mod uplink;
 mod values;
 
 #[cfg(test)]
@@ -22,6 +24,7 @@ mod precedence;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+pub(crate) use agent::AgentSettings;
 pub(crate) use client::ClientSettings;
 pub(crate) use env::Environment;
 pub(crate) use file::{File, PageScan};
@@ -35,6 +38,7 @@ pub(crate) use releases::ReleaseSettings;
 pub(crate) use sandbox::{PolicySource, SandboxNames, SandboxSettings};
 pub(crate) use spore::SporeSettings;
 pub(crate) use updates::{AllowedHost, Span, UpdateSettings};
+pub(crate) use uplink::UplinkSettings;
 pub(crate) use values::{Lifetime, Seconds, Secret, Switch};
 
 use crate::cli::GlobalArgs;
@@ -132,6 +136,11 @@ impl Sources {
         file: Option<bool>,
     ) -> Result<Option<bool>, SettingError> {
         Ok(self.pick(flag, name, file.map(Switch))?.map(|Switch(on)| on))
+    }
+
+    /// What an agent shows when it registers: flag, else environment.
+    pub(crate) fn registration_secret(&self, flag: Option<String>) -> Result<Option<Secret>, SettingError> {
+        self.pick(flag.map(Secret::new), env::AGENT_REGISTRATION_SECRET, None)
     }
 
     fn in_data_dir(&self, name: &str) -> PathBuf {

@@ -8,7 +8,9 @@ use bytesize::ByteSize;
 use venom_nexus::{LoadWeights, RateLimits};
 
 use super::sandbox::SandboxNames;
-use super::{FleetKept, HiveSettings, ReleaseSettings, SandboxSettings, Secret, SettingError, Sources, env};
+use super::{
+    FleetKept, HiveSettings, ReleaseSettings, SandboxSettings, Secret, SettingError, Sources, UplinkSettings, env,
+};
 use crate::cli::{NexusArgs, SandboxArgs};
 
 /// The port everything is served on.
@@ -37,6 +39,8 @@ pub(crate) struct NexusSettings {
     pub hive: HiveSettings,
     pub releases: ReleaseSettings,
     pub fleet: FleetKept,
+    /// Server it shows itself to.
+    pub uplink: Option<UplinkSettings>,
 }
 
 /// A certificate and its key.
@@ -61,6 +65,7 @@ impl NexusSettings {
             policy: args.policy,
             trust: args.trust,
         };
+        let uplink = UplinkSettings::merge(args.uplink, sources)?;
         let settings = Self {
             dev: args.dev,
             bind: sources
@@ -119,7 +124,8 @@ impl NexusSettings {
             sandbox: SandboxSettings::merge(sandbox, args.dev, SandboxNames::of_nexus(sources), sources)?,
             hive: HiveSettings::merge(args.hive, sources)?,
             releases: ReleaseSettings::merge(sources)?,
-            fleet: FleetKept::merge(args.fleet, sources)?,
+            fleet: FleetKept::merge(args.fleet, uplink.as_ref(), sources)?,
+            uplink,
         };
         settings.check()?;
         Ok(settings)

@@ -176,6 +176,36 @@ fn hive() {
     }, nexus_of, "nexus");
 }
 
+#[test]
+#[rustfmt::skip]
+fn agent() {
+    let merge = |_: Command, sources: &Sources| AgentSettings::merge(sources).unwrap();
+    check::<AgentSettings>(rows! {
+        |s| s.log_file.display().to_string() => [] -> "", [AGENT_LOG_FILE = "/b"] -> "/b", "[agent]\nlog_file = \"a\"" -> "/d/a", "/d/agent.log";
+        |s| s.log_max_size.0.to_string() => [] -> "", [AGENT_LOG_MAX_SIZE = "9 KiB"] -> "9216", "[agent]\nlog_max_size = \"8 KiB\"" -> "8192", "10485760";
+        |s| s.log_keep.to_string() => [] -> "", [AGENT_LOG_KEEP = "0"] -> "0", "[agent]\nlog_keep = 2" -> "2", "5";
+    }, merge, "agent start");
+}
+
+fn shown_to(uplink: &Option<UplinkSettings>) -> String {
+    let Some(uplink) = uplink else { return "-".to_owned() };
+    format!("{} {} {:?}", uplink.url, revealed(&uplink.token), uplink.ca_file)
+}
+
+/// The same for both that show themselves.
+macro_rules! uplink_rows {
+    () => { rows! {
+        |s| shown_to(&s.uplink) => ["--hive-url", "http://c/", "--hive-token", "C"] -> "http://c C None", [HIVE_URL = "https://b", HIVE_REGISTRATION_TOKEN = "B"] -> "https://b B None", "[hive]\nurl = \"http://a\"\ntoken = \"A\"" -> "http://a A None", "-";
+        |s| shown_to(&s.uplink) => [] -> "", [HIVE_URL = "https://b", HIVE_CA_FILE = "/b"] -> "https://b - Some(\"/b\")", "[hive]\nurl = \"http://a\"\nca_file = \"a\"" -> "http://a - Some(\"/d/a\")", "-";
+    } };
+}
+
+#[test]
+fn uplink() {
+    check::<NexusSettings>(uplink_rows!(), nexus_of, "nexus");
+    check::<SporeSettings>(uplink_rows!(), spore_of, "spore");
+}
+
 fn kept(settings: &NexusSettings) -> String {
     match &settings.hive.kept {
         Kept::Nowhere => "nowhere".to_owned(),
@@ -365,6 +395,7 @@ fn impossible_values_are_refused_with_what_to_do() {
             "neither process",
             refused("nexus", &[], &[("HIVE_DURABILITY", "always")], ""),
         ),
+        ("HIVE_URL", refused("spore", &[], &[("HIVE_URL", "hive:8000")], "")),
         ("ENABLE_HIVE", refused("nexus", &[], &[("ENABLE_HIVE", "perhaps")], "")),
     ] {
         assert!(found.contains(text), "{text}: {found}");

@@ -9,7 +9,7 @@ use venom_spore::{DEFAULT_CONCURRENCY, DEFAULT_QUEUE};
 
 use super::client::DEFAULT_NEXUS;
 use super::sandbox::SandboxNames;
-use super::{SandboxSettings, Seconds, Secret, SettingError, Sources, UpdateSettings, env, redis};
+use super::{SandboxSettings, Seconds, Secret, SettingError, Sources, UpdateSettings, UplinkSettings, env, redis};
 use crate::cli::{SandboxArgs, SporeArgs};
 
 const DEFAULT_HEARTBEAT: Duration = Duration::from_secs(30);
@@ -38,6 +38,8 @@ pub(crate) struct SporeSettings {
     pub redis: Option<RedisSettings>,
     /// Channel of those broadcasts.
     pub broadcast_channel: String,
+    /// Server it shows itself to, beside its nexus.
+    pub uplink: Option<UplinkSettings>,
 }
 
 impl SporeSettings {
@@ -90,6 +92,7 @@ impl SporeSettings {
                     sources.file.hive.broadcast_channel.clone(),
                 )?
                 .unwrap_or_else(|| venom_broker::Settings::default().broadcast_channel),
+            uplink: UplinkSettings::merge(args.uplink, sources)?,
         };
         settings.check()?;
         Ok(settings)

@@ -72,6 +72,11 @@ impl Lifetime {
     const YEAR: i64 = 365 * Self::DAY;
     const MOST: i64 = 100 * Self::YEAR;
 
+    /// As seconds.
+    pub(crate) fn seconds(self) -> u64 {
+        self.0.unsigned_abs()
+    }
+
     /// When a document ends that is made now.
     pub(crate) fn after(self, now: Timestamp) -> Result<Timestamp, SettingError> {
         let end = now.0.checked_add(jiff::SignedDuration::from_secs(self.0));

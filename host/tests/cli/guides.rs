@@ -107,7 +107,7 @@ fn units(home: &Home) -> Vec<PathBuf> {
 fn the_units_are_units() {
     let home = Home::new();
     let units = units(&home);
-    assert_eq!(units.len(), 4);
+    assert_eq!(units.len(), 5);
     let output = Command::new("systemd-analyze")
         .args(["verify", "--man=no"])
         .args(&units)

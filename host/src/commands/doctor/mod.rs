@@ -1,5 +1,6 @@
 //! `doctor`: looks at everything this installation depends on and says what to repair. It changes nothing.
 
+mod agent;
 mod files;
 mod hive;
 mod machine;
@@ -13,7 +14,8 @@ use crate::data_dir::DataDir;
 use crate::failure::Failure;
 use crate::output;
 use crate::settings::{
-    ClientSettings, NexusSettings, SandboxNames, SandboxSettings, SettingError, Sources, SporeSettings, UpdateSettings,
+    AgentSettings, ClientSettings, NexusSettings, SandboxNames, SandboxSettings, SettingError, Sources, SporeSettings,
+    UpdateSettings,
 };
 
 /// How a check came out.
@@ -125,6 +127,7 @@ async fn all(args: &DoctorArgs, sources: &Sources) -> Vec<Check> {
     {
         checks.extend(updates::check(&spore, &nexus, &data));
     }
+    checks.extend(agent::check(&data).await);
     checks.extend(machine::check());
     let nexus = crate::cli::NexusClientArgs {
         nexus: args.nexus.clone(),
@@ -149,6 +152,7 @@ fn settings(args: &DoctorArgs, sources: &Sources, data: &DataDir) -> Check {
     let problems: Vec<String> = [
         NexusSettings::merge(Default::default(), sources).err(),
         SporeSettings::merge(Default::default(), sources, "doctor".to_owned()).err(),
+        AgentSettings::merge(sources).err(),
         ClientSettings::merge(nexus, sources).err(),
     ]
     .into_iter()

@@ -20,7 +20,7 @@ pub(crate) async fn check(client: &ClientSettings, own: &NexusSettings, data: &D
     };
     let mut checks = vec![port(own, client, hello.is_ok()).await];
     match hello {
-        Ok(hello) => checks.extend([version(client, &hello), skew(&hello)]),
+        Ok(hello) => checks.extend([version(client, &hello), skew("clock skew", &hello)]),
         Err(failure) => checks.push(Check::warn(
             "nexus",
             failure.summary(),
@@ -69,8 +69,8 @@ fn version(client: &ClientSettings, hello: &Hello) -> Check {
     }
 }
 
-fn skew(hello: &Hello) -> Check {
-    let name = "clock skew";
+/// How far a nexus's clock is from this machine's.
+pub(super) fn skew(name: &'static str, hello: &Hello) -> Check {
     match hello.clock_ahead {
         None => Check::skip(name, "the nexus did not say what time it is"),
         Some(seconds) if seconds.abs() <= MOST_SKEW => Check::ok(name, "this machine and the nexus agree"),

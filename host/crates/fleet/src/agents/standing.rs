@@ -71,7 +71,10 @@ impl Fleet {
             .bind(micros(since))
             .fetch_all(self.database().read())
             .await?;
-        let read = |id: String| id.parse().map_err(|_| FleetError::Corrupt(format!("the agent id {id:?}")));
+        let read = |id: String| {
+            id.parse()
+                .map_err(|_| FleetError::Corrupt(format!("the agent id {id:?}")))
+        };
         ids.into_iter().map(read).collect()
     }
 

@@ -75,7 +75,9 @@ impl Fleet {
         let listing = Listing {
             columns: (store::assets::COLUMNS, ALSO),
             matching: &matching,
-            after: after.is_some().then_some(&later as &(dyn Fn(Statement) -> Statement + Sync)),
+            after: after
+                .is_some()
+                .then_some(&later as &(dyn Fn(Statement) -> Statement + Sync)),
             order: " ORDER BY a.site_name, a.network, a.ip_key, a.id",
             limit: ask.limit,
             read,

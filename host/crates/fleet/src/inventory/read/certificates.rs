@@ -67,7 +67,9 @@ impl Fleet {
         let listing = Listing {
             columns: (store::certificates::COLUMNS, ALSO),
             matching: &matching,
-            after: after.is_some().then_some(&later as &(dyn Fn(Statement) -> Statement + Sync)),
+            after: after
+                .is_some()
+                .then_some(&later as &(dyn Fn(Statement) -> Statement + Sync)),
             order: " ORDER BY COALESCE(not_after, 9223372036854775807), site_name, network, ip, port",
             limit: ask.limit,
             read,

@@ -60,7 +60,9 @@ impl Fleet {
         let listing = Listing {
             columns: (store::COLUMNS, ALSO),
             matching: &matching,
-            after: after.is_some().then_some(&later as &(dyn Fn(Statement) -> Statement + Sync)),
+            after: after
+                .is_some()
+                .then_some(&later as &(dyn Fn(Statement) -> Statement + Sync)),
             order: " ORDER BY severity DESC, id DESC",
             limit: ask.limit,
             read,

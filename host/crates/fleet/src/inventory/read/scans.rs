@@ -51,7 +51,9 @@ impl Fleet {
                 "",
             ),
             matching: &matching,
-            after: after.is_some().then_some(&later as &(dyn Fn(Statement) -> Statement + Sync)),
+            after: after
+                .is_some()
+                .then_some(&later as &(dyn Fn(Statement) -> Statement + Sync)),
             order: " ORDER BY received_at DESC, id DESC",
             limit: ask.limit,
             read,
