@@ -1,12 +1,12 @@
 //! The database behind the fleet: SQLite in a file, or PostgreSQL. One set of statements serves both.
 //!
-//! The statements keep to what both understand: placeholders `$1`, `$2`, in their order; `TEXT`, `BIGINT` and `DOUBLE PRECISION` columns and
-//! nothing else (times are microseconds since 1970, flags 0 or 1, lists and maps JSON text); `INSERT … ON CONFLICT … DO UPDATE`;
+//! The statements keep to what both understand: placeholders `$1`, `$2`, in their order; `TEXT` and `BIGINT` columns and nothing else
+//! (times are microseconds since 1970, flags 0 or 1, lists and maps JSON text); `INSERT … ON CONFLICT … DO UPDATE`;
 //! `RETURNING`. Ids are made here, never by the database.
 //!
 //! And to what `sqlx::Any` can carry:
-//! - every `NULL` has the type of its value: PostgreSQL keeps a prepared statement's types, whoever came first. That of an absent
-//!   number with a fraction comes out wrong, so those are bound with [`double`];
+//! - every `NULL` has the type of its value, as PostgreSQL keeps a prepared statement's types, whoever came first. That of an absent
+//!   number with a fraction comes out wrong in sqlx 0.9, so there is no such column: it is part of a JSON text;
 //! - no boolean, no `NUMERIC` comes back: compare in `WHERE` only, and `CAST(SUM(…) AS BIGINT)`;
 //! - statements of many rows are numbered with [`rows`], as the `QueryBuilder` of `Any` writes placeholders PostgreSQL does not know.
 
@@ -111,11 +111,6 @@ impl Database {
         &self.readers
     }
 
-    /// Whether it is SQLite, for the few statements that differ.
-    pub(crate) const fn is_sqlite(&self) -> bool {
-        self.is_sqlite
-    }
-
     /// Closes all connections; what was committed is kept.
     pub async fn close(&self) {
         self.writers.close().await;
@@ -138,32 +133,6 @@ pub(crate) fn timestamp(micros: i64) -> Result<Timestamp, FleetError> {
     jiff::Timestamp::from_microsecond(micros)
         .map(Timestamp)
         .map_err(|_| FleetError::Corrupt(format!("{micros} is no point in time")))
-}
-
-/// A number with a fraction that may be absent, to be bound: see the top of this file.
-pub(crate) fn double(number: Option<f64>) -> impl sqlx::Encode<'static, Any> + sqlx::Type<Any> {
-    Double(number)
-}
-
-struct Double(Option<f64>);
-
-impl sqlx::Type<Any> for Double {
-    fn type_info() -> sqlx::any::AnyTypeInfo {
-        <f64 as sqlx::Type<Any>>::type_info()
-    }
-}
-
-impl sqlx::Encode<'_, Any> for Double {
-    fn encode_by_ref(
-        &self,
-        buffer: &mut <Any as sqlx::Database>::ArgumentBuffer,
-    ) -> Result<sqlx::encode::IsNull, sqlx::error::BoxDynError> {
-        match self.0 {
-            Some(number) => sqlx::Encode::<Any>::encode(number, buffer),
-            // sqlx 0.9 swaps the types of the two absent fractions on their way to PostgreSQL
-            None => sqlx::Encode::<Any>::encode(None::<f32>, buffer),
-        }
-    }
 }
 
 /// `($1, $2), ($3, $4)`: placeholders of so many rows of so many columns, `first` being the first of them.

@@ -216,7 +216,7 @@ async fn a_command_nobody_fetches_fails_in_time(base: &Base) {
         .await
         .unwrap();
     assert!(fleet.tick(at(59), at(0)).await.unwrap().is_empty());
-    assert_eq!(waiting(&fleet, &pi, 59).await, [id.clone()]);
+    assert_eq!(waiting(&fleet, &pi, 59).await, std::slice::from_ref(&id));
     // its time is up whether or not that was told already
     assert!(waiting(&fleet, &pi, 60).await.is_empty());
     let (one, two) = tokio::join!(fleet.tick(at(60), at(0)), other.tick(at(60), at(0)));

@@ -2,7 +2,10 @@
 
 use sqlx::{AnyConnection, Row as _};
 
-use crate::base::Base;
+use venom_fleet::{Fleet, FleetError, FleetSettings};
+
+use crate::admitted::admitted;
+use crate::base::{Base, at};
 
 on_both!(
     a_fleet_is_opened_twice,
@@ -18,6 +21,33 @@ async fn a_fleet_is_opened_twice(base: &Base) {
     third.close().await;
     let migrations = base.number("SELECT COUNT(*) FROM _sqlx_migrations").await;
     assert_eq!(migrations, 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[cfg_attr(no_postgres, ignore = "needs PostgreSQL (Debian: postgresql)")]
+async fn connections_that_broke_are_made_again() {
+    let base = Base::postgres().await;
+    let fleet = base.open().await;
+    let pass = admitted(&fleet, "a", "Berlin").await;
+    let others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+                  WHERE datname = current_database() AND pid <> pg_backend_pid()";
+    base.run(others).await;
+    // the first word on a broken connection may be lost, with an error that says to try again
+    let mut tries = 0;
+    while let Err(error) = fleet.heartbeat(&pass, Default::default(), at(1)).await {
+        tries += 1;
+        assert!(error.is_retryable() && tries < 10, "{error:?}");
+    }
+    assert_eq!(fleet.agent(&pass.agent_id).await.unwrap().last_seen, Some(at(1)));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_is_not_there_is_named() {
+    let settings = FleetSettings::default;
+    let nowhere = Fleet::open("postgres:///none?host=/nonexistent&user=nobody", settings()).await;
+    assert!(nowhere.as_ref().is_err_and(FleetError::is_retryable), "{nowhere:?}");
+    let no_address = Fleet::open("mysql://localhost/fleet", settings()).await;
+    assert!(matches!(no_address, Err(FleetError::Invalid(_))), "{no_address:?}");
 }
 
 async fn table(base: &Base) -> AnyConnection {
@@ -41,7 +71,7 @@ async fn values_and_nulls_come_back(base: &Base) {
             .bind(id)
             .bind(value.map(|_: f64| "ä\"'€"))
             .bind(value.map(|_| i64::MAX));
-        // see `double` in database.rs
+        // sqlx 0.9 swaps the types of the two absent fractions on their way to PostgreSQL
         let insert = match value {
             Some(value) => insert.bind(value),
             None => insert.bind(None::<f32>),

@@ -61,11 +61,14 @@ fn socket() -> PathBuf {
     directory
 }
 
+#[expect(
+    clippy::zombie_processes,
+    reason = "it may outlive this process, and then it is init's"
+)]
 fn start(for_whom: u32, note: &Path) -> PathBuf {
-    let programs = Path::new(
-        option_env!("VENOM_TEST_POSTGRES")
-            .expect("these tests need PostgreSQL (Debian: postgresql), found at build time"),
-    );
+    let Some(programs) = option_env!("VENOM_TEST_POSTGRES").map(Path::new) else {
+        panic!("these tests need PostgreSQL (Debian: postgresql), and there was none when they were built");
+    };
     // the watcher removes it, not this process: another may need it for longer
     let directory = tempfile::Builder::new()
         .prefix("venom-pg-")
