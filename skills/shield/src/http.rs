@@ -1,0 +1,398 @@
+//! Module `http`: what one `GET /` shows. Plain HTTP is spoken over a socket; HTTPS through the host's client, which
+//! insists on a good certificate. Values of cookies are never repeated.
+
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::time::Duration;
+
+use venom_sdk::{Error, Result as SkillResult, http as client};
+
+use crate::check::{Check, Look, Severity, Verdict, evidence};
+use crate::line::Trouble;
+use crate::visit::Visit;
+
+use Severity::{High, Info, Low, Medium};
+
+const fn check(id: &'static str, severity: Severity, title: &'static str, remediation: &'static str) -> Check {
+    Check {
+        id,
+        severity,
+        title,
+        remediation,
+    }
+}
+
+static PLAIN: Check = check(
+    "http.plain",
+    Medium,
+    "Pages are served without encryption",
+    "Serve the site by HTTPS, and answer plain HTTP with a redirect to it (301 or 308).",
+);
+static PLAIN_AUTH: Check = check(
+    "http.plain-auth",
+    High,
+    "Passwords are asked for without encryption",
+    "Ask for passwords by HTTPS only; redirect plain HTTP before asking.",
+);
+static NO_HSTS: Check = check(
+    "http.no-hsts",
+    Low,
+    "HTTPS is not made binding (HSTS)",
+    "Send `Strict-Transport-Security: max-age=31536000` with every answer by HTTPS.",
+);
+static NO_CSP: Check = check(
+    "http.no-csp",
+    Low,
+    "There is no Content-Security-Policy",
+    "Send a `Content-Security-Policy`; `default-src 'self'` is a start. It keeps foreign scripts out of the pages.",
+);
+static NO_NOSNIFF: Check = check(
+    "http.no-content-type-options",
+    Low,
+    "Browsers may guess content types",
+    "Send `X-Content-Type-Options: nosniff`.",
+);
+static NO_FRAME: Check = check(
+    "http.no-frame-options",
+    Low,
+    "Pages may be framed by any other site",
+    "Send `Content-Security-Policy: frame-ancestors 'self'`, or `X-Frame-Options: SAMEORIGIN` for old browsers.",
+);
+static NO_REFERRER: Check = check(
+    "http.no-referrer-policy",
+    Info,
+    "Addresses of pages go to other sites",
+    "Send `Referrer-Policy: strict-origin-when-cross-origin` or stricter.",
+);
+static COOKIE_SECURE: Check = check(
+    "http.cookie-not-secure",
+    Medium,
+    "Cookies may travel without encryption",
+    "Set the cookie's attribute `Secure`.",
+);
+static COOKIE_SCRIPT: Check = check(
+    "http.cookie-not-httponly",
+    Low,
+    "Scripts can read cookies",
+    "Set the cookie's attribute `HttpOnly`, unless a script of the page needs it.",
+);
+static COOKIE_SITE: Check = check(
+    "http.cookie-no-samesite",
+    Low,
+    "Cookies are sent along from other sites",
+    "Set the cookie's attribute `SameSite=Lax` or `Strict`.",
+);
+static VERSION: Check = check(
+    "http.version-disclosed",
+    Info,
+    "The server tells its version",
+    "Shorten the header (nginx: `server_tokens off`; Apache: `ServerTokens Prod`; PHP: `expose_php = Off`).",
+);
+static LISTING: Check = check(
+    "http.directory-listing",
+    Medium,
+    "The directory is listed",
+    "Switch listings off (nginx: `autoindex off`; Apache: `Options -Indexes`), or put an index page there.",
+);
+
+/// In the order in which they are reported.
+pub(crate) static CHECKS: [&Check; 12] = [
+    &PLAIN,
+    &PLAIN_AUTH,
+    &NO_HSTS,
+    &NO_CSP,
+    &NO_NOSNIFF,
+    &NO_FRAME,
+    &NO_REFERRER,
+    &COOKIE_SECURE,
+    &COOKIE_SCRIPT,
+    &COOKIE_SITE,
+    &VERSION,
+    &LISTING,
+];
+
+/// One answer to `GET /`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Facts {
+    /// Whether it came by HTTPS.
+    pub(crate) secure: bool,
+    pub(crate) status: u16,
+    /// In order, names in lower case.
+    pub(crate) headers: Vec<(String, String)>,
+    /// Its beginning.
+    pub(crate) body: String,
+}
+
+impl Facts {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.all(name).next()
+    }
+
+    fn all<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a str> {
+        let found = self.headers.iter().filter(move |(known, _)| known == name);
+        found.map(|(_, value)| value.as_str())
+    }
+
+    fn is_page(&self) -> bool {
+        let kind = self.header("content-type").unwrap_or("text/html");
+        self.is_success() && kind.to_ascii_lowercase().contains("html")
+    }
+
+    fn is_success(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+
+    fn leads_to_https(&self) -> bool {
+        let location = self.header("location").unwrap_or_default();
+        (300..400).contains(&self.status) && location.to_ascii_lowercase().starts_with("https://")
+    }
+}
+
+pub(crate) fn judge(facts: &Facts) -> Verdict {
+    let mut verdict = Verdict::default();
+    judge_encryption(facts, &mut verdict);
+    judge_headers(facts, &mut verdict);
+    judge_cookies(facts, &mut verdict);
+    let telling: Vec<String> = ["server", "x-powered-by", "x-aspnet-version", "x-aspnetmvc-version"]
+        .into_iter()
+        .flat_map(|name| facts.all(name).map(move |value| (name, value)))
+        .filter(|(_, value)| tells_version(value))
+        .map(|(name, value)| format!("`{name}: {}`", evidence(value.as_bytes())))
+        .collect();
+    verdict.add_if(!telling.is_empty(), &VERSION, || format!("{}.", telling.join(", ")));
+    verdict.add_if(facts.is_success() && is_listing(&facts.body), &LISTING, || {
+        "The page at `/` is a list of files.".to_owned()
+    });
+    verdict
+}
+
+fn judge_encryption(facts: &Facts, verdict: &mut Verdict) {
+    if facts.secure {
+        let max_age = facts.header("strict-transport-security").and_then(max_age);
+        verdict.add_if(max_age.unwrap_or(0) == 0, &NO_HSTS, || match max_age {
+            Some(_) => "Its `max-age` is 0, which switches it off.".to_owned(),
+            None => "There is no usable `Strict-Transport-Security`.".to_owned(),
+        });
+        return;
+    }
+    let asks = facts.status == 401 && facts.header("www-authenticate").is_some();
+    verdict.add_if(asks, &PLAIN_AUTH, || {
+        let scheme = facts.header("www-authenticate").unwrap_or_default();
+        let scheme = scheme.split([' ', ',']).next().unwrap_or_default();
+        format!(
+            "`GET /` is answered with 401 and `WWW-Authenticate: {}`.",
+            evidence(scheme.as_bytes())
+        )
+    });
+    verdict.add_if(!facts.leads_to_https(), &PLAIN, || {
+        format!(
+            "`GET /` is answered with {} instead of a redirect to https.",
+            facts.status
+        )
+    });
+}
+
+fn max_age(value: &str) -> Option<u64> {
+    let directives = value.split(';').filter_map(|directive| directive.split_once('='));
+    let mut ages = directives.filter(|(name, _)| name.trim().eq_ignore_ascii_case("max-age"));
+    ages.next()
+        .and_then(|(_, age)| age.trim().trim_matches('"').parse().ok())
+}
+
+fn judge_headers(facts: &Facts, verdict: &mut Verdict) {
+    let policies: Vec<&str> = facts.all("content-security-policy").collect();
+    let frames = policies
+        .iter()
+        .any(|policy| policy.to_ascii_lowercase().contains("frame-ancestors"));
+    let options = facts
+        .header("x-frame-options")
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase();
+    let framed = frames || matches!(options.as_str(), "deny" | "sameorigin");
+    let answer = || format!("In the answer {} to `GET /`.", facts.status);
+    let nosniff = facts
+        .header("x-content-type-options")
+        .is_some_and(|value| value.trim().eq_ignore_ascii_case("nosniff"));
+    verdict.add_if(facts.is_page() && policies.is_empty(), &NO_CSP, answer);
+    verdict.add_if(facts.is_success() && !nosniff, &NO_NOSNIFF, answer);
+    verdict.add_if(facts.is_page() && !framed, &NO_FRAME, answer);
+    verdict.add_if(
+        facts.is_page() && facts.header("referrer-policy").is_none(),
+        &NO_REFERRER,
+        answer,
+    );
+}
+
+fn judge_cookies(facts: &Facts, verdict: &mut Verdict) {
+    let lacking = |attribute: &str| -> Vec<String> {
+        let cookies = facts.all("set-cookie");
+        let lacks = cookies.filter(|cookie| {
+            let mut attributes = cookie.split(';').skip(1);
+            !attributes.any(|it| {
+                it.split('=')
+                    .next()
+                    .unwrap_or_default()
+                    .trim()
+                    .eq_ignore_ascii_case(attribute)
+            })
+        });
+        let name = |cookie: &str| cookie.split(['=', ';']).next().unwrap_or_default().to_owned();
+        lacks
+            .map(|cookie| format!("`{}`", evidence(name(cookie).as_bytes())))
+            .take(10)
+            .collect()
+    };
+    // by plain HTTP the attribute would only keep the cookie away from its own site
+    let kinds = [
+        (&COOKIE_SECURE, "secure", facts.secure),
+        (&COOKIE_SCRIPT, "httponly", true),
+        (&COOKIE_SITE, "samesite", true),
+    ];
+    for (check, attribute, counts) in kinds {
+        let names = lacking(attribute);
+        verdict.add_if(counts && !names.is_empty(), check, || {
+            format!("Cookies: {}.", names.join(", "))
+        });
+    }
+}
+
+/// A number after the name: `nginx/1.22.1`, `4.0.30319`.
+fn tells_version(value: &str) -> bool {
+    let mut parts = value.split(['/', ' ', '(']);
+    parts.any(|part| part.starts_with(|first: char| first.is_ascii_digit()) && part.contains('.'))
+}
+
+fn is_listing(body: &str) -> bool {
+    let body = body.to_ascii_lowercase();
+    [
+        "<title>index of /",
+        "<h1>index of /",
+        "<title>directory listing for",
+        "[to parent directory]",
+        "<title>directory: /",
+    ]
+    .iter()
+    .any(|sign| body.contains(sign))
+}
+
+/// Most bytes of a head, most headers of it, and how much of a body is looked at.
+const MOST: usize = 64 * 1024;
+const HEADERS: usize = 128;
+const BODY: usize = 4096;
+
+/// Asks `GET /` by plain HTTP.
+pub(crate) async fn look(visit: &Visit<'_>) -> Result<Look<Facts>, Trouble> {
+    let mut heard = Vec::new();
+    match ask(visit, &mut heard).await {
+        Ok(look) => Ok(look),
+        Err(Trouble::Denied(place)) => Err(Trouble::Denied(place)),
+        // the head may have come whole, and the body never ends or never comes
+        Err(trouble) => match read(&heard, true) {
+            Some(look) => Ok(look),
+            None => visit.unknown(trouble),
+        },
+    }
+}
+
+async fn ask(visit: &Visit<'_>, heard: &mut Vec<u8>) -> Result<Look<Facts>, Trouble> {
+    let host = match visit.hostname {
+        Some(name) => format!("{name}:{}", visit.place.port()),
+        None => visit.place.to_string(),
+    };
+    let request = format!(
+        "GET / HTTP/1.1\r\nHost: {host}\r\nUser-Agent: venom-shield\r\nAccept: */*\r\nConnection: close\r\n\r\n"
+    );
+    let mut line = visit.call().await?;
+    line.say(request.as_bytes()).await?;
+    line.hear_until(heard, MOST, |heard| read(heard, false)).await
+}
+
+/// Reads an answer; none: there has to be more of it, or it `ended` before its head did.
+pub(crate) fn read(heard: &[u8], ended: bool) -> Option<Look<Facts>> {
+    let start = b"HTTP/1.";
+    if !heard.starts_with(start.get(..heard.len().min(start.len())).unwrap_or_default()) {
+        return Some(Look::Absent);
+    }
+    let mut headers = [httparse::EMPTY_HEADER; HEADERS];
+    let mut response = httparse::Response::new(&mut headers);
+    let config = || {
+        let mut config = httparse::ParserConfig::default();
+        config.allow_spaces_after_header_name_in_responses(true);
+        config.allow_obsolete_multiline_headers_in_responses(true);
+        config.ignore_invalid_headers_in_responses(true);
+        config
+    };
+    let head = match config().parse_response(&mut response, heard) {
+        Ok(httparse::Status::Complete(head)) => head,
+        Ok(httparse::Status::Partial) => return None,
+        Err(error) => return Some(Look::Unknown(format!("its answer is no HTTP: {error}"))),
+    };
+    let body = heard.get(head..).unwrap_or_default();
+    let text = |header: &httparse::Header<'_>| {
+        let value = String::from_utf8_lossy(header.value).into_owned();
+        (header.name.to_ascii_lowercase(), value)
+    };
+    let facts = Facts {
+        secure: false,
+        status: response.code.unwrap_or_default(),
+        headers: response.headers.iter().map(text).collect(),
+        body: String::from_utf8_lossy(body.get(..BODY).unwrap_or(body)).into_owned(),
+    };
+    let length = facts
+        .header("content-length")
+        .and_then(|length| length.trim().parse::<usize>().ok());
+    let enough = ended || body.len() >= BODY.min(length.unwrap_or(BODY));
+    enough.then_some(Look::Seen(facts))
+}
+
+/// Asks `GET /` by HTTPS, by name: the host's client trusts public certificates only, and asks the operator's `http`
+/// and `dns` grants. What it cannot do is no error, but unknown.
+pub(crate) fn look_securely(place: SocketAddr, hostname: Option<&str>, time: Duration) -> SkillResult<Look<Facts>> {
+    let Some(name) = hostname else {
+        return Ok(Look::Unknown(
+            "answers by HTTPS are looked at by name only: give `hostname`".to_owned(),
+        ));
+    };
+    // the name could lead elsewhere, and what is found there is not this host's
+    let mut found = match (name, place.port()).to_socket_addrs() {
+        Ok(found) => found.peekable(),
+        Err(error) => {
+            return Ok(Look::Unknown(format!(
+                "`{}` cannot be looked up: {error}",
+                evidence(name.as_bytes())
+            )));
+        }
+    };
+    if found.peek().is_none() || !found.all(|address| address == place) {
+        let words = format!(
+            "`{}` is not, or not only, the name of this address",
+            evidence(name.as_bytes())
+        );
+        return Ok(Look::Unknown(words));
+    }
+    let request = client::get(format!("https://{name}:{}/", place.port()))
+        .header("accept", "*/*")
+        .timeout(time)
+        .largest_body(MOST);
+    match request.send() {
+        Ok(response) => Ok(Look::Seen(Facts {
+            secure: true,
+            status: response.status,
+            headers: response
+                .headers
+                .into_iter()
+                .map(|(name, value)| (name, String::from_utf8_lossy(&value).into_owned()))
+                .collect(),
+            body: String::from_utf8_lossy(response.body.get(..BODY).unwrap_or(&response.body)).into_owned(),
+        })),
+        Err(Error::Cancelled) => Err(Error::Cancelled),
+        Err(error) => Ok(Look::Unknown(format!(
+            "HTTPS: {}",
+            evidence(error.to_string().as_bytes())
+        ))),
+    }
+}
+
+#[cfg(test)]
+#[path = "http_tests.rs"]
+mod tests;
