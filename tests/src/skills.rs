@@ -20,6 +20,8 @@ pub enum SkillName {
     File,
     /// `ParallelSkill`.
     Parallel,
+    /// `ShieldSkill`.
+    Shield,
     /// `HostileSkill`: tries to escape.
     Hostile,
     /// `VersionedSkill`: behaves as its variant says.
@@ -33,6 +35,7 @@ impl SkillName {
             Self::Shell => "shell-skill",
             Self::File => "file-skill",
             Self::Parallel => "parallel-skill",
+            Self::Shield => "shield-skill",
             Self::Hostile => "hostile-guest",
             Self::Versioned => "release-guest",
         }
@@ -44,6 +47,7 @@ impl SkillName {
             Self::Shell => "skills/shell",
             Self::File => "skills/file",
             Self::Parallel => "skills/parallel",
+            Self::Shield => "skills/shield",
             Self::Hostile => "tests/guests/hostile",
             Self::Versioned => "tests/guests/release",
         }
