@@ -10,11 +10,12 @@ use std::sync::OnceLock;
 use anyhow::{Context, Result, bail};
 
 /// Packages built to components.
-const COMPONENTS: [&str; 7] = [
+const COMPONENTS: [&str; 8] = [
     "echo-skill",
     "shell-skill",
     "file-skill",
     "parallel-skill",
+    "netscan-skill",
     "shield-skill",
     "hostile-guest",
     "release-guest",

@@ -20,6 +20,8 @@ pub enum SkillName {
     File,
     /// `ParallelSkill`.
     Parallel,
+    /// `NetScanSkill`.
+    NetScan,
     /// `ShieldSkill`.
     Shield,
     /// `HostileSkill`: tries to escape.
@@ -35,6 +37,7 @@ impl SkillName {
             Self::Shell => "shell-skill",
             Self::File => "file-skill",
             Self::Parallel => "parallel-skill",
+            Self::NetScan => "netscan-skill",
             Self::Shield => "shield-skill",
             Self::Hostile => "hostile-guest",
             Self::Versioned => "release-guest",
@@ -47,6 +50,7 @@ impl SkillName {
             Self::Shell => "skills/shell",
             Self::File => "skills/file",
             Self::Parallel => "skills/parallel",
+            Self::NetScan => "skills/netscan",
             Self::Shield => "skills/shield",
             Self::Hostile => "tests/guests/hostile",
             Self::Versioned => "tests/guests/release",

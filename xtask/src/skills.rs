@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use crate::shell::{command, ensure_wasm_target, root, step, target_dir};
 
 /// A skill of this repository: its folder below `skills/` is also its package's first word.
-const SKILLS: [&str; 5] = ["echo", "shell", "file", "parallel", "shield"];
+const SKILLS: [&str; 6] = ["echo", "shell", "file", "parallel", "netscan", "shield"];
 /// Guests that tests and benchmarks run.
 const GUESTS: [&str; 3] = ["hostile-guest", "noop-guest", "release-guest"];
 

@@ -4,7 +4,7 @@
 use cargo_metadata::{DependencyKind, Metadata};
 
 /// What each crate may depend on. `*`: anything of ours.
-const EDGES: [(&str, &[&str]); 24] = [
+const EDGES: [(&str, &[&str]); 25] = [
     ("venom-protocol", &[]),
     ("venom-foreman", &["venom-protocol"]),
     ("venom-broker", &["venom-protocol"]),
@@ -36,6 +36,7 @@ const EDGES: [(&str, &[&str]); 24] = [
     ("shell-skill", &["venom-sdk"]),
     ("file-skill", &["venom-sdk"]),
     ("parallel-skill", &["venom-sdk"]),
+    ("netscan-skill", &["venom-sdk"]),
     ("shield-skill", &["venom-sdk"]),
     ("hostile-guest", &["venom-sdk"]),
     ("release-guest", &["venom-sdk"]),

@@ -1,0 +1,331 @@
+//! The sweep: connects to every port of every host, evenly paced, and listens to what those say that open. It decides what
+//! is done and when; how bytes get anywhere is the wire's matter. It never sends a byte to a printer's port.
+
+#[cfg(not(target_family = "wasm"))]
+pub(crate) mod script;
+#[cfg(target_family = "wasm")]
+mod sockets;
+mod talk;
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use venom_sdk::{Error, Refusal, Result, progress};
+
+use crate::pace::Pace;
+use crate::ports::{self, Look};
+use talk::{Next, Talk};
+
+#[cfg(not(target_family = "wasm"))]
+pub(crate) use script::Wire;
+#[cfg(target_family = "wasm")]
+pub(crate) use sockets::Wire;
+
+/// How long the sweep lets pass without asking whether anyone still wants it.
+const BREATH: Duration = Duration::from_millis(100);
+/// How often it is reported how far it is.
+const REPORT: Duration = Duration::from_millis(500);
+
+/// How a sweep is done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Manner {
+    /// Connections a second.
+    pub(crate) rate: u32,
+    /// Connections at one time.
+    pub(crate) concurrency: usize,
+    /// Longest wait for a connection.
+    pub(crate) timeout: Duration,
+    /// Whether what opens is listened to.
+    pub(crate) banners: bool,
+}
+
+/// What became of a connection, by the place it was opened at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Event {
+    /// It is open.
+    Open(usize),
+    /// It is not, and the place is free.
+    Shut(usize, Shut),
+    /// Bytes came.
+    Heard(usize, Vec<u8>),
+    /// No more will come.
+    Ended(usize),
+}
+
+/// Why a connection did not open.
+#[cfg_attr(
+    not(any(test, target_family = "wasm")),
+    expect(dead_code, reason = "outside a sandbox only tests have a network")
+)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shut {
+    /// The host said so: it is there.
+    Refused,
+    /// Nobody is there, or nobody says.
+    Lost,
+    /// The sandbox does not let it.
+    Denied,
+}
+
+/// What a sweep found.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Swept {
+    /// Hosts that answered.
+    pub(crate) hosts: BTreeMap<IpAddr, Host>,
+    /// False when it was broken off.
+    pub(crate) complete: bool,
+    /// Connections that were tried.
+    pub(crate) tried: usize,
+}
+
+/// What one host showed.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Host {
+    /// Open ports, and what they said.
+    pub(crate) open: BTreeMap<u16, Vec<u8>>,
+    /// Ports it refused, the first few: they prove that it is there.
+    pub(crate) refused: u32,
+}
+
+/// One connection.
+struct Slot {
+    peer: SocketAddr,
+    /// Until when the present stage may take.
+    until: Duration,
+    stage: Stage,
+}
+
+enum Stage {
+    Opening,
+    Talking(Talk),
+}
+
+/// One sweep under way.
+pub(crate) struct Sweep<'a> {
+    manner: &'a Manner,
+    wire: Wire,
+    slots: Vec<Option<Slot>>,
+    busy: usize,
+    swept: Swept,
+    total: usize,
+    reported: Duration,
+    label: &'a str,
+}
+
+impl<'a> Sweep<'a> {
+    /// A sweep that is `label` to people.
+    pub(crate) fn new(manner: &'a Manner, label: &'a str) -> Self {
+        Self {
+            manner,
+            wire: Wire::new(),
+            slots: Vec::new(),
+            busy: 0,
+            swept: Swept::default(),
+            total: 0,
+            reported: Duration::ZERO,
+            label,
+        }
+    }
+
+    /// Sweeps, until it is done, cancelled, or `time` is over. The first host is tried on every port and the first port on
+    /// every host before the rest, so that what is not granted shows early.
+    ///
+    /// # Errors
+    /// When the sandbox refuses a connection: nothing of the target may be left out in silence.
+    pub(crate) fn run<'h>(mut self, hosts: &'h [IpAddr], ports: &'h [u16], time: Duration) -> Result<Swept> {
+        self.total = hosts.len() * ports.len();
+        let (first, others) = hosts.split_at(hosts.len().min(1));
+        let rows = |hosts: &'h [IpAddr]| {
+            ports
+                .iter()
+                .flat_map(move |port| hosts.iter().map(move |host| SocketAddr::new(*host, *port)))
+        };
+        let mut plan = rows(first).chain(rows(others)).peekable();
+        let mut pace = Pace::new(self.manner.rate, self.wire.now());
+        let end = self.wire.now() + time;
+        loop {
+            let now = self.wire.now();
+            if now >= end || progress::cancelled() {
+                return Ok(self.swept);
+            }
+            while self.busy < self.manner.concurrency && plan.peek().is_some() && pace.take(now) {
+                if let Some(peer) = plan.next() {
+                    self.open(peer, now)?;
+                }
+            }
+            if self.busy == 0 && plan.peek().is_none() {
+                self.swept.complete = true;
+                return Ok(self.swept);
+            }
+            let waits = self.busy < self.manner.concurrency && plan.peek().is_some();
+            let turn = if waits { pace.next() } else { end };
+            let wake = self.first_deadline().min(turn).min(end).min(now + BREATH);
+            for event in self.wire.wait(wake.saturating_sub(now)) {
+                self.on(event)?;
+            }
+            self.expire();
+            self.report();
+        }
+    }
+
+    fn open(&mut self, peer: SocketAddr, now: Duration) -> Result<()> {
+        let place = self.wire.connect(peer)?;
+        if self.slots.len() <= place {
+            self.slots.resize_with(place + 1, || None);
+        }
+        if let Some(slot) = self.slots.get_mut(place) {
+            *slot = Some(Slot {
+                peer,
+                until: now + self.manner.timeout,
+                stage: Stage::Opening,
+            });
+        }
+        self.busy += 1;
+        self.swept.tried += 1;
+        Ok(())
+    }
+
+    fn on(&mut self, event: Event) -> Result<()> {
+        match event {
+            Event::Open(place) => self.opened(place),
+            Event::Shut(place, shut) => {
+                let Some(slot) = self.forget(place) else {
+                    return Ok(());
+                };
+                match shut {
+                    Shut::Refused => self.host(slot.peer.ip()).refused += 1,
+                    Shut::Lost => {}
+                    Shut::Denied => return Err(denied(slot.peer)),
+                }
+            }
+            Event::Heard(place, bytes) => self.talked(place, |talk| talk.heard(&bytes)),
+            Event::Ended(place) => self.hang_up(place),
+        }
+        Ok(())
+    }
+
+    fn opened(&mut self, place: usize) {
+        let Some(peer) = self.slots.get(place).and_then(Option::as_ref).map(|slot| slot.peer) else {
+            return;
+        };
+        self.host(peer.ip()).open.entry(peer.port()).or_default();
+        let look = if self.manner.banners {
+            ports::look(peer.port())
+        } else {
+            Look::Away
+        };
+        if matches!(look, Look::Away | Look::Tls) {
+            self.hang_up(place);
+            return;
+        }
+        let talk = Talk::new(look, peer);
+        let now = self.wire.now();
+        if let Some(Some(slot)) = self.slots.get_mut(place) {
+            slot.until = now + talk.patience();
+            slot.stage = Stage::Talking(talk);
+        }
+        self.wire.listen(place);
+    }
+
+    /// Lets a conversation go on, and does what it says next.
+    fn talked(&mut self, place: usize, step: impl FnOnce(&mut Talk) -> Next) {
+        let now = self.wire.now();
+        let Some(Some(slot)) = self.slots.get_mut(place) else {
+            return;
+        };
+        let Stage::Talking(talk) = &mut slot.stage else {
+            return;
+        };
+        match step(talk) {
+            Next::Wait(more) => slot.until = now + more,
+            // the wall that matters: whatever led here, a printer is sent nothing
+            Next::Say(bytes, more) if !ports::is_printers(slot.peer.port()) => {
+                slot.until = now + more;
+                self.wire.say(place, &bytes);
+            }
+            Next::Say(..) | Next::Enough => self.hang_up(place),
+        }
+    }
+
+    fn expire(&mut self) {
+        let now = self.wire.now();
+        let late = |slot: &Option<Slot>| slot.as_ref().is_some_and(|slot| slot.until <= now);
+        let places: Vec<usize> = (0..self.slots.len())
+            .filter(|at| self.slots.get(*at).is_some_and(late))
+            .collect();
+        for place in places {
+            let opening = self.slots.get(place).is_some_and(|slot| {
+                matches!(
+                    slot,
+                    Some(Slot {
+                        stage: Stage::Opening,
+                        ..
+                    })
+                )
+            });
+            if opening {
+                self.wire.close(place);
+                self.forget(place);
+            } else {
+                self.talked(place, Talk::silent);
+            }
+        }
+    }
+
+    /// Frees a connection, and keeps what it said.
+    fn hang_up(&mut self, place: usize) {
+        self.wire.close(place);
+        let Some(slot) = self.forget(place) else {
+            return;
+        };
+        if let Stage::Talking(talk) = slot.stage {
+            let said = talk.said();
+            if !said.is_empty() {
+                self.host(slot.peer.ip()).open.insert(slot.peer.port(), said);
+            }
+        }
+    }
+
+    fn forget(&mut self, place: usize) -> Option<Slot> {
+        let slot = self.slots.get_mut(place)?.take()?;
+        self.busy -= 1;
+        Some(slot)
+    }
+
+    fn host(&mut self, ip: IpAddr) -> &mut Host {
+        self.swept.hosts.entry(ip).or_default()
+    }
+
+    fn first_deadline(&self) -> Duration {
+        let deadlines = self.slots.iter().flatten().map(|slot| slot.until);
+        deadlines.min().unwrap_or(Duration::MAX)
+    }
+
+    fn report(&mut self) {
+        let now = self.wire.now();
+        if now < self.reported + REPORT {
+            return;
+        }
+        self.reported = now;
+        let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        let note = format!("{}: {} hosts", self.label, self.swept.hosts.len());
+        progress::report(number(self.swept.tried - self.busy), number(self.total), &note);
+    }
+}
+
+/// The host adds which policy entry is missing: it knows, and tells a skill's sockets no more than "no".
+fn denied(peer: SocketAddr) -> Error {
+    Error::from(Refusal {
+        capability: "net".to_owned(),
+        target: format!("tcp {peer}"),
+        reason:
+            "it is among the targets, and the sandbox does not let it be reached; nothing is left out in silence, so \
+                 nothing is reported"
+                .to_owned(),
+        missing_grant: String::new(),
+    })
+}
+
+#[cfg(test)]
+mod tests;

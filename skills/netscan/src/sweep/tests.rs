@@ -1,0 +1,194 @@
+//! The sweep in networks that a test describes, on their own clock.
+
+use std::net::SocketAddr;
+
+use venom_sdk::fake::Host as Fake;
+
+use super::script::{Answer, Network, install};
+use super::*;
+
+const MANNER: Manner = Manner {
+    rate: 500,
+    concurrency: 128,
+    timeout: Duration::from_millis(800),
+    banners: true,
+};
+const LONG: Duration = Duration::from_secs(3_600);
+
+fn hosts(count: u8) -> Vec<IpAddr> {
+    (1..=count).map(|last| IpAddr::from([10, 0, 0, last])).collect()
+}
+
+fn peer(last: u8, port: u16) -> SocketAddr {
+    SocketAddr::from(([10, 0, 0, last], port))
+}
+
+fn open(greeting: &[u8], answer: &[u8]) -> Answer {
+    Answer::Open(greeting.to_vec(), answer.to_vec())
+}
+
+fn network(answers: impl IntoIterator<Item = (SocketAddr, Answer)>) -> Network {
+    Network {
+        answers: answers.into_iter().collect(),
+        delay: Duration::from_millis(3),
+        ..Network::default()
+    }
+}
+
+#[test]
+fn who_answers_is_found_and_who_is_silent_is_not() {
+    let network = install(network([
+        (peer(1, 22), open(b"SSH-2.0-x\r\n", b"")),
+        (peer(1, 23), Answer::Refuse),
+        (peer(2, 23), Answer::Refuse),
+        (peer(3, 23), Answer::Lose),
+        (peer(4, 80), open(b"", b"HTTP/1.1 200 OK\r\nServer: y\r\n\r\n")),
+    ]));
+    let swept = Sweep::new(&MANNER, "x").run(&hosts(4), &[22, 23, 80], LONG).unwrap();
+    assert!(swept.complete);
+    assert_eq!(swept.tried, 12);
+    let found: Vec<(IpAddr, Vec<u16>, u32)> = swept
+        .hosts
+        .iter()
+        .map(|(ip, host)| (*ip, host.open.keys().copied().collect(), host.refused))
+        .collect();
+    let ip = |last| IpAddr::from([10, 0, 0, last]);
+    assert_eq!(found, [(ip(1), vec![22], 1), (ip(2), vec![], 1), (ip(4), vec![80], 0)]);
+    assert_eq!(swept.hosts[&ip(1)].open[&22], b"SSH-2.0-x\r\n");
+    assert!(swept.hosts[&ip(4)].open[&80].ends_with(b"Server: y\r\n\r\n"));
+    let network = network.borrow();
+    let mut tried: Vec<SocketAddr> = network.tried.iter().map(|(_, peer)| *peer).collect();
+    tried.sort_unstable();
+    tried.dedup();
+    assert_eq!(tried.len(), 12, "each once");
+    assert_eq!(
+        network.sent.keys().copied().collect::<Vec<_>>(),
+        [peer(4, 80)],
+        "only HTTP is asked"
+    );
+}
+
+#[test]
+fn printers_are_sent_nothing_even_where_they_would_answer() {
+    let ports: Vec<u16> = [515].into_iter().chain(9100..=9107).collect();
+    let answers = ports
+        .iter()
+        .map(|port| (peer(1, *port), open(b"", b"HTTP/1.1 200 OK\r\n\r\n")));
+    let network = install(network(answers));
+    let swept = Sweep::new(&MANNER, "x").run(&hosts(1), &ports, LONG).unwrap();
+    assert_eq!(
+        swept.hosts[&IpAddr::from([10, 0, 0, 1])].open.len(),
+        9,
+        "they are found all the same"
+    );
+    assert!(network.borrow().sent.is_empty());
+}
+
+#[test]
+fn without_banners_nobody_is_spoken_to() {
+    let network = install(network([(peer(1, 80), open(b"", b"HTTP/1.1 200 OK\r\n\r\n"))]));
+    let manner = Manner {
+        banners: false,
+        ..MANNER
+    };
+    let swept = Sweep::new(&manner, "x").run(&hosts(1), &[80], LONG).unwrap();
+    assert_eq!(swept.hosts[&IpAddr::from([10, 0, 0, 1])].open[&80], b"");
+    assert!(network.borrow().sent.is_empty());
+}
+
+#[test]
+fn rate_and_concurrency_hold() {
+    // all silent: each connection takes the whole time
+    let network = install(Network::default());
+    let manner = Manner {
+        rate: 100,
+        concurrency: 16,
+        ..MANNER
+    };
+    let swept = Sweep::new(&manner, "x").run(&hosts(100), &[22, 80], LONG).unwrap();
+    assert!(swept.complete && swept.hosts.is_empty());
+    assert_eq!(network.borrow().most, 16);
+    drop(swept);
+
+    let network = install(self::network(
+        hosts(250).iter().map(|ip| (SocketAddr::new(*ip, 22), Answer::Refuse)),
+    ));
+    Sweep::new(&manner, "x").run(&hosts(250), &[22], LONG).unwrap();
+    let tried: Vec<Duration> = network.borrow().tried.iter().map(|(at, _)| *at).collect();
+    let most = tried
+        .iter()
+        .map(|start| {
+            tried
+                .iter()
+                .copied()
+                .filter(|at| (*start..*start + Duration::from_secs(1)).contains(at))
+                .count()
+        })
+        .max();
+    assert!(most <= Some(103), "{most:?} connections in one second");
+    let whole = *tried.last().unwrap();
+    assert!(
+        (2_400..2_600).contains(&whole.as_millis()),
+        "250 at 100 a second took {whole:?}"
+    );
+}
+
+#[test]
+fn what_is_not_granted_ends_the_sweep_and_shows_early() {
+    let network = install(network([(peer(1, 80), Answer::Deny)]));
+    let error = Sweep::new(&MANNER, "x").run(&hosts(254), &[22, 80], LONG).unwrap_err();
+    let Error::Denied(refusal) = &error else {
+        panic!("{error}")
+    };
+    assert_eq!(
+        (refusal.capability.as_str(), refusal.target.as_str()),
+        ("net", "tcp 10.0.0.1:80")
+    );
+    assert!(network.borrow().tried.len() < 10, "{}", network.borrow().tried.len());
+    // the host of no row is reached only in its turn, but with the first port
+    let network = install(self::network([
+        (peer(254, 22), Answer::Deny),
+        (peer(254, 80), Answer::Deny),
+    ]));
+    Sweep::new(&MANNER, "x").run(&hosts(254), &[22, 80], LONG).unwrap_err();
+    assert!(network.borrow().tried.len() < 400, "{}", network.borrow().tried.len());
+}
+
+#[test]
+fn cut_short_it_answers_what_it_has() {
+    install(network([(peer(1, 22), open(b"SSH-2.0-x\r\n", b""))]));
+    let swept = Sweep::new(&MANNER, "x")
+        .run(&hosts(254), &[22, 80], Duration::from_millis(300))
+        .unwrap();
+    assert!(
+        !swept.complete && swept.tried < 254 && swept.hosts.len() == 1,
+        "{swept:?}"
+    );
+    let _caller = Fake::new().cancel_after(3).install();
+    let swept = Sweep::new(&MANNER, "x").run(&hosts(254), &[22, 80], LONG).unwrap();
+    assert!(!swept.complete && swept.tried < 254, "cancelled: {swept:?}");
+}
+
+#[test]
+fn progress_is_reported() {
+    let fake = Fake::new().install();
+    install(Network::default());
+    Sweep::new(&MANNER, "10.0.0.0/24")
+        .run(&hosts(254), &[22, 80], LONG)
+        .unwrap();
+    let reports = fake.reports();
+    assert!(reports.len() >= 4, "{}", reports.len());
+    assert!(reports.windows(2).all(|pair| pair[0].done <= pair[1].done));
+    assert!(
+        reports
+            .iter()
+            .all(|report| report.total == 508 && report.note.starts_with("10.0.0.0/24: "))
+    );
+}
+
+#[test]
+fn a_port_that_never_stops_talking_holds_nothing_up() {
+    install(network([(peer(1, 21), open(&[b'x'; 9_000], b""))]));
+    let swept = Sweep::new(&MANNER, "x").run(&hosts(1), &[21], LONG).unwrap();
+    assert_eq!(swept.hosts[&IpAddr::from([10, 0, 0, 1])].open[&21].len(), 2_048);
+}
