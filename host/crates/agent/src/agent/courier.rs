@@ -25,7 +25,7 @@ pub(super) async fn run(context: &Context) {
             }
             tokio::select! {
                 () = sleep(wait) => {}
-                () = context.deliver.notified(), if tries.failures() == 0 => {}
+                () = context.outbox.put_since(), if tries.failures() == 0 => {}
                 () = context.back.notified() => tries.reset(),
             }
         }
@@ -38,8 +38,11 @@ pub(super) async fn run(context: &Context) {
 
 /// One batch; answers how long to wait for the next.
 async fn turn(context: &Context, tries: &mut Tries) -> Duration {
-    // nothing is taken from one who is not let in; the pulse finds out when that changes, and calls
-    if matches!(context.board.phase(), Phase::Unapproved | Phase::Revoked) {
+    // nothing is taken from one who is not let in; the pulse finds out whether that is so and when it changes, and calls
+    if matches!(
+        context.board.phase(),
+        Phase::Starting | Phase::Unapproved | Phase::Revoked
+    ) {
         tries.reset();
         return LOOK;
     }

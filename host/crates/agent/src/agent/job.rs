@@ -188,10 +188,7 @@ async fn put(context: &Context, kind: BatchKind, body: &Value, summary: &mut Sum
         Err(error) => return summary.note(&format!("an answer cannot be written: {error}")),
     };
     match blocking(move || outbox.put(kind, &body, now)).await {
-        Ok(Ok(_)) => {
-            summary.queued += 1;
-            context.deliver.notify_one();
-        }
+        Ok(Ok(_)) => summary.queued += 1,
         Ok(Err(error)) => {
             let error = venom_protocol::with_causes(&error);
             tracing::error!(error, "what was seen is lost");

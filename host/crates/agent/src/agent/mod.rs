@@ -98,8 +98,6 @@ struct Context {
     stop: CancellationToken,
     began: Instant,
     runs: Semaphore,
-    /// Something was put.
-    deliver: Notify,
     /// The nexus answers again, or lets the agent in.
     back: Notify,
     /// Commands may wait.
@@ -191,7 +189,6 @@ impl Agent {
             stop: CancellationToken::new(),
             began: Instant::now(),
             runs: Semaphore::new(RUNS_AT_ONCE),
-            deliver: Notify::new(),
             back: Notify::new(),
             commands_due: Notify::new(),
             beat_now: Notify::new(),

@@ -21,6 +21,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use venom_protocol::Timestamp;
 
 use crate::disk::Disk;
@@ -42,6 +43,8 @@ struct Inner {
     store: Mutex<Store>,
     /// Read without waiting for the disk.
     report: Mutex<OutboxReport>,
+    /// Something was put.
+    put: Notify,
 }
 
 impl fmt::Debug for Outbox {
@@ -61,6 +64,7 @@ impl Outbox {
         Ok(Self(Arc::new(Inner {
             store: Mutex::new(store),
             report: Mutex::new(report),
+            put: Notify::new(),
         })))
     }
 
@@ -69,7 +73,16 @@ impl Outbox {
     /// # Errors
     /// When there is no room or the disk says no; that is counted, and nothing that was there is harmed.
     pub fn put(&self, kind: BatchKind, body: &[u8], now: Timestamp) -> Result<BatchKey, PutError> {
-        self.change(|store| store.put(kind, body, now))
+        let put = self.change(|store| store.put(kind, body, now));
+        if put.is_ok() {
+            self.0.put.notify_one();
+        }
+        put
+    }
+
+    /// Waits until something was put since this was waited for last. For one that waits.
+    pub async fn put_since(&self) {
+        self.0.put.notified().await;
     }
 
     /// The batch whose turn it is: oldest and fresh in turns. It has no other turn until `done`, `refuse` or `postpone`. `steady` is any

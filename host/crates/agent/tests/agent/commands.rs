@@ -1,0 +1,165 @@
+//! Commands are done once, and what became of them is said.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use venom_agent::Phase;
+
+use crate::server::{Misdeed, Server, World};
+use crate::stage::{Stage, discoveries, reports};
+
+fn ended(world: &World, id: &str) -> bool {
+    let told = world.told(id);
+    told.last()
+        .is_some_and(|(status, _)| status == "completed" || status == "failed")
+}
+
+fn statuses(world: &World, id: &str) -> Vec<String> {
+    world.told(id).into_iter().map(|(status, _)| status).collect()
+}
+
+#[tokio::test]
+async fn scan_now_scans_now() {
+    let server = Server::start().await;
+    server.with(|world| world.command("c1", "scan_now", json!({"targets": ["10.0.0.0/24"], "shield": true})));
+    let stage = Stage::new(&server);
+    stage.skills.will([Ok(discoveries(1)), Ok(reports(2))]);
+    let life = stage.start();
+    server.until("it ended", |world| ended(world, "c1")).await;
+    server
+        .until("three batches are there", |world| world.batches.len() == 3)
+        .await;
+    server.with(|world| {
+        assert_eq!(statuses(world, "c1"), ["ack", "running", "completed"]);
+        let result = &world.told("c1")[2].1;
+        assert_eq!(
+            *result,
+            json!({"discoveries": 1, "assets": 2, "reports": 2, "findings": 2, "queued": 3})
+        );
+    });
+    assert_eq!(stage.skills.called()[0].2, json!({"targets": ["10.0.0.0/24"]}));
+    // without a closer look, when that is asked
+    server.with(|world| world.command("c2", "scan_now", json!({"targets": [], "shield": false})));
+    server.until("it ended", |world| ended(world, "c2")).await;
+    assert_eq!(stage.skills.called().len(), 3);
+    assert_eq!(stage.skills.called()[2].2, json!({}));
+    life.stop().await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_done_is_said() {
+    let server = Server::start().await;
+    server.with(|world| {
+        world.command("unknown", "make_coffee", json!({}));
+        world.command("odd", "scan_now", json!({"targets": 7}));
+        world.command("fails", "scan_now", json!({}));
+    });
+    let stage = Stage::new(&server);
+    stage.skills.will([Err("no grant".to_owned())]);
+    let life = stage.start();
+    for (id, why) in [
+        ("unknown", "make_coffee"),
+        ("odd", "cannot be understood"),
+        ("fails", "no grant"),
+    ] {
+        server.until("it ended", |world| ended(world, id)).await;
+        let told = server.with(|world| world.told(id));
+        let (status, result) = told.last().unwrap();
+        assert_eq!(status, "failed");
+        assert!(result["error"].as_str().unwrap().contains(why), "{result}");
+    }
+    life.stop().await;
+}
+
+#[tokio::test]
+async fn lost_answers_do_not_make_it_run_twice() {
+    let server = Server::start().await;
+    server.with(|world| {
+        world.misdo("/agents/commands", [Misdeed::LoseAnswer, Misdeed::Page]);
+        // ack and running are not heard; of the end, the answer is lost first
+        world.misdo(
+            "/agents/commands/c1",
+            [Misdeed::Say(500, "a fault"), Misdeed::Hang, Misdeed::LoseAnswer],
+        );
+        world.command("c1", "scan_now", json!({"shield": false}));
+    });
+    let stage = Stage::new(&server);
+    let mut life = stage.start();
+    server.until("it ended", |world| ended(world, "c1")).await;
+    life.until("nothing is in hand", |state| {
+        state.commands == 0 && state.phase == Phase::Online
+    })
+    .await;
+    server
+        .until("it beats on", |world| world.paths("/heartbeat").len() > 8)
+        .await;
+    life.stop().await;
+    assert_eq!(stage.skills.called().len(), 1);
+}
+
+#[tokio::test]
+async fn one_that_a_crash_broke_off_is_done_once_more_and_then_reported() {
+    let server = Server::start().await;
+    server.with(|world| {
+        world.command("deadly", "scan_now", json!({"targets": ["10.0.0.0/24"]}));
+    });
+    let stage = Stage::new(&server);
+    *stage.skills.takes.lock().unwrap() = Duration::from_secs(3_600);
+    for beginning in 1..=2 {
+        let mut life = stage.start();
+        let begun = |world: &World| statuses(world, "deadly").iter().filter(|it| *it == "running").count();
+        server.until("it runs", |world| begun(world) == beginning).await;
+        life.until("it is in hand", |state| state.commands == 1).await;
+        let end = std::time::Instant::now() + Duration::from_secs(20);
+        while stage.skills.called().len() < beginning {
+            assert!(std::time::Instant::now() < end);
+            tokio::task::yield_now().await;
+        }
+        life.kill().await;
+    }
+    let mut life = stage.start();
+    server.until("it is given up", |world| ended(world, "deadly")).await;
+    life.until("nothing is in hand", |state| state.commands == 0).await;
+    life.stop().await;
+    server.with(|world| {
+        let told = world.told("deadly");
+        let (status, result): &(String, Value) = told.last().unwrap();
+        assert_eq!(status, "failed");
+        assert!(result["error"].as_str().unwrap().contains("twice"), "{result}");
+    });
+    assert_eq!(stage.skills.called().len(), 2);
+}
+
+#[tokio::test]
+async fn a_command_that_was_withdrawn_is_not_done() {
+    let server = Server::start().await;
+    server.with(|world| {
+        world.misdo(
+            "/agents/commands/c1",
+            [Misdeed::Say(409, "withdrawn"), Misdeed::Say(409, "withdrawn")],
+        );
+        world.command("c1", "scan_now", json!({}));
+    });
+    let stage = Stage::new(&server);
+    let mut life = stage.start();
+    server
+        .until("it was told of", |world| world.paths("/commands/c1").len() == 2)
+        .await;
+    life.until("nothing is in hand", |state| state.commands == 0).await;
+    life.stop().await;
+    assert!(stage.skills.called().is_empty());
+}
+
+#[tokio::test]
+async fn an_old_server_that_does_not_count_commands_is_asked_each_time() {
+    let server = Server::start().await;
+    server.with(|world| world.old = true);
+    let stage = Stage::new(&server);
+    let life = stage.start();
+    server
+        .until("it asks", |world| world.paths("/agents/commands").len() > 3)
+        .await;
+    server.with(|world| world.command("c1", "scan_now", json!({"shield": false})));
+    server.until("it ended", |world| ended(world, "c1")).await;
+    life.stop().await;
+}
