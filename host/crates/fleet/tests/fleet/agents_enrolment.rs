@@ -15,6 +15,7 @@ on_both!(
     an_approval_is_for_one_enrolment,
     a_lost_reply_is_not_counted,
     a_lost_reply_is_not_counted_when_it_is_asked_for_ten_times_at_once,
+    the_first_use_and_a_retry_at_once_are_one_or_the_other,
     a_lost_reply_of_an_agent_without_an_id,
     nobody_enrols_as_an_agent_that_is_there,
     the_shared_token_does_not_open_for_who_enrolled,
@@ -238,6 +239,24 @@ fn sha256(token: &str) -> String {
         .iter()
         .map(|byte| format!("{byte:02x}"))
         .collect()
+}
+
+async fn the_first_use_and_a_retry_at_once_are_one_or_the_other(base: &Base) {
+    let (fleet, other) = tokio::join!(base.open(), base.open());
+    let (token, _) = token(&fleet, CreateEnrolment { uses: 40, ..enrolment() }).await;
+    for round in 0..40 {
+        let id = format!("a{round}");
+        let first = enrol(&fleet, &token, agent(&id), 1).await.unwrap();
+        let (used, retried) = tokio::join!(
+            tokio::spawn({
+                let fleet = fleet.clone();
+                async move { is_good(&fleet, &first.token, 2).await }
+            }),
+            enrol_in_task(other.clone(), token.clone(), id),
+        );
+        let (used, retried) = (used.unwrap(), retried.unwrap());
+        assert_ne!(used, retried.is_ok(), "used: {used}, retried: {retried:?}");
+    }
 }
 
 async fn a_lost_reply_of_an_agent_without_an_id(base: &Base) {
