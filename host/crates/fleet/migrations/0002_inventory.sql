@@ -1,7 +1,9 @@
 -- sites, networks, subnets, scans, batches, assets, changes, certificates, findings
 --
 -- Everything belongs to a site, and what has an address to a network of that site: the same private addresses are in use everywhere.
--- An empty text means not known. An ip_key is the address as 32 hexadecimal digits, those of IPv4 mapped, so that ranges are ranges.
+-- An empty text means not known. An ip_key is the address as 32 hexadecimal digits, those of IPv4 mapped, so that ranges are ranges. What is
+-- looked up within a network has a key that begins with a digest of site and network: with one column to look at, no planner can choose wrong,
+-- whatever it knows of the tables.
 
 CREATE TABLE sites (
     name TEXT NOT NULL PRIMARY KEY,
@@ -60,7 +62,7 @@ CREATE TABLE scans (
 CREATE INDEX scans_by_time ON scans (received_at, id);
 CREATE INDEX scans_by_site ON scans (site_name, received_at, id);
 CREATE INDEX scans_by_agent ON scans (agent_id, kind, target, started_at);
-CREATE INDEX scans_of_agent ON scans (agent_id, kind, received_at);
+CREATE INDEX scans_of_agent ON scans (agent_id, received_at, id);
 
 CREATE TABLE assets (
     id TEXT NOT NULL PRIMARY KEY,
@@ -68,9 +70,15 @@ CREATE TABLE assets (
     network TEXT NOT NULL,
     ip TEXT NOT NULL,
     ip_key TEXT NOT NULL,
+    -- the network's digest and the ip_key
+    place_key TEXT NOT NULL,
     mac TEXT NOT NULL,
+    -- the network's digest and the MAC, when it is known
+    mac_key TEXT NOT NULL,
     -- the agent that runs on it
     runs TEXT NOT NULL,
+    -- the network's digest and that agent, when there is one
+    runs_key TEXT NOT NULL,
     hostname TEXT NOT NULL,
     vendor TEXT NOT NULL,
     -- what a search looks through, in small letters
@@ -83,9 +91,10 @@ CREATE TABLE assets (
     is_gone BIGINT NOT NULL,
     misses BIGINT NOT NULL
 );
-CREATE INDEX assets_by_place ON assets (site_name, network, ip_key, id);
-CREATE INDEX assets_by_mac ON assets (site_name, network, mac);
-CREATE INDEX assets_by_agent ON assets (site_name, network, runs);
+CREATE INDEX assets_by_site ON assets (site_name, network, ip_key, id);
+CREATE INDEX assets_by_place ON assets (place_key);
+CREATE INDEX assets_by_mac ON assets (mac_key);
+CREATE INDEX assets_by_agent ON assets (runs_key) WHERE runs_key <> '';
 CREATE INDEX assets_by_ip ON assets (ip_key);
 
 CREATE TABLE changes (
@@ -106,6 +115,8 @@ CREATE INDEX changes_by_asset ON changes (asset_id, at, id);
 
 -- one for each place: the certificate that was shown there last
 CREATE TABLE certificates (
+    -- the network's digest, and the address as in findings
+    place_key TEXT NOT NULL,
     site_name TEXT NOT NULL,
     network TEXT NOT NULL,
     ip TEXT NOT NULL,
@@ -115,9 +126,10 @@ CREATE TABLE certificates (
     facts TEXT NOT NULL,
     first_seen BIGINT NOT NULL,
     last_seen BIGINT NOT NULL,
-    PRIMARY KEY (site_name, network, ip, port)
+    PRIMARY KEY (place_key, port)
 );
 CREATE INDEX certificates_by_end ON certificates (not_after);
+CREATE INDEX certificates_by_site ON certificates (site_name);
 
 CREATE TABLE findings (
     id TEXT NOT NULL PRIMARY KEY,
@@ -125,8 +137,8 @@ CREATE TABLE findings (
     network TEXT NOT NULL,
     -- empty when it is nowhere in particular; then the target says more
     target_ip TEXT NOT NULL,
-    -- empty when target_ip is no address
-    ip_key TEXT NOT NULL,
+    -- the network's digest, and the ip_key; where there is none, `x` and target_ip
+    place_key TEXT NOT NULL,
     -- 0: none
     port BIGINT NOT NULL,
     check_id TEXT NOT NULL,
@@ -145,7 +157,7 @@ CREATE TABLE findings (
     changed_by TEXT NOT NULL,
     reason TEXT NOT NULL,
     agent_id TEXT NOT NULL,
-    UNIQUE (site_name, network, target_ip, port, check_id)
+    UNIQUE (place_key, port, check_id)
 );
 CREATE INDEX findings_by_weight ON findings (severity, id);
-CREATE INDEX findings_by_place ON findings (site_name, network, ip_key);
+CREATE INDEX findings_by_site ON findings (site_name, severity, id);

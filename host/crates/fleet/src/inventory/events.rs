@@ -9,7 +9,7 @@ use venom_protocol::{Event, Timestamp};
 use super::asset::Change;
 use super::finding::Turn;
 use super::report::Finding;
-use super::store::assets::Place;
+use super::store::Place;
 use super::store::scans::Scan;
 use crate::fleet::event;
 

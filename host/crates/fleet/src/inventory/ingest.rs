@@ -9,10 +9,10 @@ use super::ids::Ids;
 use super::merge::Look;
 use super::range::Target;
 use super::report::Report;
-use super::store::assets::{self, Place};
+use super::store::assets;
 use super::store::batches::Batch;
 use super::store::scans::{self, Kind, Scan};
-use super::store::{certificates, changes, findings};
+use super::store::{Place, certificates, changes, findings};
 use super::sweep::{self, Sweep};
 use super::{certificate, clean, discovery, events, report};
 use crate::{AgentPass, Fleet, FleetError, Outcome};
@@ -259,10 +259,7 @@ async fn scan_of(
     Ok(Scan {
         id: Ids::at(now).next(),
         kind,
-        place: Place {
-            site: agent.site_name.clone(),
-            network,
-        },
+        place: Place::of(agent.site_name.clone(), network),
         agent: agent.agent_id.clone(),
         target,
         method: came.method,

@@ -74,8 +74,7 @@ impl Fleet {
                 .await?,
             certificates: self
                 .forget(old(
-                    "DELETE FROM certificates WHERE (site_name, network, ip, port) IN \
-                     (SELECT site_name, network, ip, port FROM certificates WHERE last_seen < ",
+                    "DELETE FROM certificates WHERE (place_key, port) IN (SELECT place_key, port FROM certificates WHERE last_seen < ",
                     "",
                 ))
                 .await?,

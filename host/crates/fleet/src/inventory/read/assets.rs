@@ -39,8 +39,8 @@ pub struct AssetQuery {
 type Key = (String, String, String, String);
 
 /// What is read beside the asset itself.
-const ALSO: &str = ", site_name, network, (SELECT COUNT(*) FROM findings f WHERE f.site_name = a.site_name AND f.network = a.network \
-                    AND f.ip_key = a.ip_key AND f.status = 'open')";
+const ALSO: &str = ", site_name, network, (SELECT COUNT(*) FROM findings f WHERE f.place_key = a.place_key \
+                    AND f.status = 'open')";
 
 impl Fleet {
     /// Assets, by site, network and address.

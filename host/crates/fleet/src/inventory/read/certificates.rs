@@ -7,7 +7,7 @@ use venom_protocol::{AssetView, CertificateView, Page, Timestamp};
 
 use super::Listing;
 use crate::database::{micros, micros_of};
-use crate::inventory::store::{self, Columns, Statement};
+use crate::inventory::store::{self, Columns, Place, Statement};
 use crate::{Fleet, FleetError, cursor};
 
 /// Which certificates are asked for.
@@ -96,15 +96,12 @@ pub(super) async fn of_asset(
     most: u32,
     now: Timestamp,
 ) -> Result<Vec<CertificateView>, FleetError> {
+    let place = Place::of(asset.site_name.clone(), asset.network.clone());
     let select = Statement::new("SELECT ")
         .then(store::certificates::COLUMNS)
         .then(ALSO)
-        .then(" FROM certificates WHERE site_name = ")
-        .value(asset.site_name.clone())
-        .then(" AND network = ")
-        .value(asset.network.clone())
-        .then(" AND ip = ")
-        .value(asset.ip.clone())
+        .then(" FROM certificates WHERE place_key = ")
+        .value(place.key_at_text(&asset.ip))
         .then(" ORDER BY port LIMIT ")
         .value(i64::from(most));
     let mut found = select.all(pool, |mut columns| read(&mut columns)).await?;

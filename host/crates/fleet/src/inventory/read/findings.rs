@@ -6,7 +6,7 @@ use venom_protocol::{AssetView, FindingStatus, FindingUpdate, FindingView, Page,
 use super::Listing;
 use crate::inventory::finding::{self, Happening};
 use crate::inventory::store::findings::{self as store, weight};
-use crate::inventory::store::{Columns, Statement};
+use crate::inventory::store::{Columns, Place, Statement};
 use crate::inventory::{clean, events, report};
 use crate::{Fleet, FleetError, Outcome, cursor};
 
@@ -125,15 +125,12 @@ impl Fleet {
 
 /// Those on the asset's address, the worst first.
 pub(super) async fn of_asset(pool: &AnyPool, asset: &AssetView, most: u32) -> Result<Vec<FindingView>, FleetError> {
+    let place = Place::of(asset.site_name.clone(), asset.network.clone());
     let select = Statement::new("SELECT ")
         .then(store::COLUMNS)
         .then(ALSO)
-        .then(" FROM findings WHERE site_name = ")
-        .value(asset.site_name.clone())
-        .then(" AND network = ")
-        .value(asset.network.clone())
-        .then(" AND target_ip = ")
-        .value(asset.ip.clone())
+        .then(" FROM findings WHERE place_key = ")
+        .value(place.key_at_text(&asset.ip))
         .then(" ORDER BY severity DESC, id DESC LIMIT ")
         .value(i64::from(most));
     select.all(pool, |mut columns| read(&mut columns)).await

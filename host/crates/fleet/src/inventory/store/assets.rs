@@ -5,20 +5,13 @@ use std::collections::BTreeSet;
 use sqlx::{Any, Transaction};
 
 use super::statement::{LIST_AT_ONCE, rows_at_once};
-use super::{Columns, Statement, json};
+use super::{Columns, Place, Statement, json};
 use crate::FleetError;
 use crate::database::micros;
 use crate::inventory::asset::{Asset, Facts};
 use crate::inventory::mac::Mac;
 use crate::inventory::range;
 use crate::inventory::sweep::Sweep;
-
-/// One network of one site.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct Place {
-    pub(crate) site: String,
-    pub(crate) network: String,
-}
 
 /// What [`read`] reads.
 pub(crate) const COLUMNS: &str =
@@ -50,48 +43,41 @@ pub(crate) async fn about(
     sweep: &Sweep,
 ) -> Result<Vec<Asset>, FleetError> {
     let mut known = std::collections::BTreeMap::new();
-    let ips: BTreeSet<String> = sweep.seen.iter().map(|seen| range::key(seen.ip)).collect();
-    let macs: BTreeSet<String> = sweep
-        .seen
-        .iter()
-        .filter_map(|seen| Some(seen.mac?.to_string()))
+    let seen = || sweep.seen.iter();
+    let places: BTreeSet<String> = seen().map(|seen| place.key_at(seen.ip)).collect();
+    let macs: BTreeSet<String> = seen()
+        .map(|seen| place.key_of(seen.mac.map(|mac| mac.to_string())))
         .collect();
-    let agents: BTreeSet<String> = sweep
-        .seen
-        .iter()
-        .filter_map(|seen| Some(seen.runs.as_ref()?.to_string()))
+    let agents: BTreeSet<String> = seen()
+        .map(|seen| place.key_of(seen.runs.as_ref().map(ToString::to_string)))
         .collect();
-    for (column, values) in [
-        (" AND ip_key IN ", ips),
-        (" AND mac IN ", macs),
-        (" AND runs IN ", agents),
+    let mut selects = Vec::new();
+    for (column, keys) in [
+        ("place_key IN ", places),
+        ("mac_key IN ", macs),
+        ("runs_key <> '' AND runs_key IN ", agents),
     ] {
-        let values: Vec<String> = values.into_iter().collect();
-        for values in values.chunks(LIST_AT_ONCE) {
-            let select = select(place).then(column).list(values);
-            let found = select.all(&mut **writing, |mut columns| read(&mut columns)).await?;
-            known.extend(found.into_iter().map(|asset| (asset.id.clone(), asset)));
-        }
+        let keys: Vec<String> = keys.into_iter().filter(|key| !key.is_empty()).collect();
+        selects.extend(keys.chunks(LIST_AT_ONCE).map(|keys| select().then(column).list(keys)));
     }
     if let Some(range) = sweep.target.range.filter(|_| sweep.look.is_complete && !sweep.is_late) {
-        let select = select(place)
-            .then(" AND is_gone = 0 AND ip_key >= ")
-            .value(range::digits(range.first))
-            .then(" AND ip_key <= ")
-            .value(range::digits(range.last));
+        let (first, last) = place.keys(range);
+        let in_range = select()
+            .then("place_key >= ")
+            .value(first)
+            .then(" AND place_key <= ")
+            .value(last);
+        selects.push(in_range.then(" AND is_gone = 0"));
+    }
+    for select in selects {
         let found = select.all(&mut **writing, |mut columns| read(&mut columns)).await?;
         known.extend(found.into_iter().map(|asset| (asset.id.clone(), asset)));
     }
     Ok(known.into_values().collect())
 }
 
-fn select(place: &Place) -> Statement {
-    Statement::new("SELECT ")
-        .then(COLUMNS)
-        .then(" FROM assets WHERE site_name = ")
-        .value(place.site.clone())
-        .then(" AND network = ")
-        .value(place.network.clone())
+fn select() -> Statement {
+    Statement::new("SELECT ").then(COLUMNS).then(" FROM assets WHERE ")
 }
 
 /// Those at these addresses, by id and address.
@@ -101,13 +87,10 @@ pub(crate) async fn at(
     ips: &[String],
 ) -> Result<Vec<(String, String)>, FleetError> {
     let mut found = Vec::new();
-    for ips in ips.chunks(LIST_AT_ONCE) {
-        let select = Statement::new("SELECT id, ip FROM assets WHERE is_gone = 0 AND site_name = ")
-            .value(place.site.clone())
-            .then(" AND network = ")
-            .value(place.network.clone())
-            .then(" AND ip IN ")
-            .list(ips)
+    let keys: Vec<String> = ips.iter().map(|ip| place.key_at_text(ip)).collect();
+    for keys in keys.chunks(LIST_AT_ONCE) {
+        let select = Statement::new("SELECT id, ip FROM assets WHERE is_gone = 0 AND place_key IN ")
+            .list(keys)
             .then(" ORDER BY last_seen DESC, id");
         let rows = select.all(&mut **writing, |mut columns| Ok((columns.text()?, columns.text()?)));
         found.extend(rows.await?);
@@ -121,29 +104,35 @@ pub(crate) async fn write(
     place: &Place,
     assets: &[Asset],
 ) -> Result<(), FleetError> {
-    const WRITTEN: usize = 16;
+    const WRITTEN: usize = 19;
     for assets in assets.chunks(rows_at_once(WRITTEN)) {
         let mut insert = Statement::new(
-            "INSERT INTO assets (id, site_name, network, ip, ip_key, mac, runs, hostname, vendor, words, facts, \
+            "INSERT INTO assets (id, site_name, network, ip, ip_key, place_key, mac, mac_key, runs, runs_key, hostname, vendor, words, facts, \
              first_seen, last_seen, seen_by, is_gone, misses) VALUES ",
         )
         .rows(assets.len(), WRITTEN)
         .then(
-            " ON CONFLICT (id) DO UPDATE SET ip = excluded.ip, ip_key = excluded.ip_key, mac = excluded.mac, runs = excluded.runs, \
+            " ON CONFLICT (id) DO UPDATE SET ip = excluded.ip, ip_key = excluded.ip_key, place_key = excluded.place_key, \
+             mac = excluded.mac, mac_key = excluded.mac_key, runs = excluded.runs, runs_key = excluded.runs_key, \
              hostname = excluded.hostname, vendor = excluded.vendor, words = excluded.words, facts = excluded.facts, \
              first_seen = excluded.first_seen, last_seen = excluded.last_seen, seen_by = excluded.seen_by, \
              is_gone = excluded.is_gone, misses = excluded.misses",
         );
         for asset in assets {
             let text = |text: &Option<String>| text.clone().unwrap_or_default();
+            let mac = asset.mac.map(|mac| mac.to_string());
+            let runs = asset.runs.as_ref().map(ToString::to_string);
             insert
                 .bind(asset.id.clone())
                 .bind(place.site.clone())
                 .bind(place.network.clone())
                 .bind(asset.ip.to_string())
                 .bind(range::key(asset.ip))
-                .bind(asset.mac.map(|mac| mac.to_string()).unwrap_or_default())
-                .bind(asset.runs.as_ref().map(ToString::to_string).unwrap_or_default())
+                .bind(place.key_at(asset.ip))
+                .bind(mac.clone().unwrap_or_default())
+                .bind(place.key_of(mac))
+                .bind(runs.clone().unwrap_or_default())
+                .bind(place.key_of(runs))
                 .bind(text(&asset.hostname))
                 .bind(text(&asset.vendor))
                 .bind(asset.words())

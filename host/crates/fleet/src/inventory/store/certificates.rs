@@ -4,12 +4,12 @@ use std::collections::HashMap;
 
 use sqlx::{Any, Transaction};
 
-use super::assets;
 use super::statement::{LIST_AT_ONCE, rows_at_once};
 use super::{Columns, Statement, json};
 use crate::FleetError;
 use crate::database::micros;
 use crate::inventory::certificate::{Certificate, Place};
+use crate::inventory::store;
 
 /// What [`read`] reads.
 pub(crate) const COLUMNS: &str = "ip, port, fingerprint, not_after, facts, first_seen, last_seen";
@@ -29,19 +29,16 @@ pub(crate) fn read(columns: &mut Columns<'_>) -> Result<Certificate, FleetError>
 /// Those at these addresses.
 pub(crate) async fn at(
     writing: &mut Transaction<'static, Any>,
-    place: &assets::Place,
+    place: &store::Place,
     ips: &[String],
 ) -> Result<HashMap<Place, Certificate>, FleetError> {
     let mut known = HashMap::new();
-    for ips in ips.chunks(LIST_AT_ONCE) {
+    let keys: Vec<String> = ips.iter().map(|ip| place.key_at_text(ip)).collect();
+    for keys in keys.chunks(LIST_AT_ONCE) {
         let select = Statement::new("SELECT ")
             .then(COLUMNS)
-            .then(" FROM certificates WHERE site_name = ")
-            .value(place.site.clone())
-            .then(" AND network = ")
-            .value(place.network.clone())
-            .then(" AND ip IN ")
-            .list(ips);
+            .then(" FROM certificates WHERE place_key IN ")
+            .list(keys);
         let found = select.all(&mut **writing, |mut columns| read(&mut columns)).await?;
         known.extend(
             found
@@ -61,22 +58,23 @@ pub(crate) async fn count(writing: &mut Transaction<'static, Any>, site: &str) -
 /// Writes them, whether they were there or not.
 pub(crate) async fn write(
     writing: &mut Transaction<'static, Any>,
-    place: &assets::Place,
+    place: &store::Place,
     certificates: &[Certificate],
 ) -> Result<(), FleetError> {
-    const WRITTEN: usize = 9;
+    const WRITTEN: usize = 10;
     for certificates in certificates.chunks(rows_at_once(WRITTEN)) {
         let mut insert = Statement::new(
-            "INSERT INTO certificates (site_name, network, ip, port, fingerprint, not_after, facts, first_seen, last_seen) VALUES ",
+            "INSERT INTO certificates (place_key, site_name, network, ip, port, fingerprint, not_after, facts, first_seen, last_seen) VALUES ",
         )
         .rows(certificates.len(), WRITTEN)
         .then(
-            " ON CONFLICT (site_name, network, ip, port) DO UPDATE SET fingerprint = excluded.fingerprint, \
+            " ON CONFLICT (place_key, port) DO UPDATE SET fingerprint = excluded.fingerprint, \
              not_after = excluded.not_after, facts = excluded.facts, first_seen = excluded.first_seen, \
              last_seen = excluded.last_seen",
         );
         for certificate in certificates {
             insert
+                .bind(place.key_at_text(&certificate.place.0))
                 .bind(place.site.clone())
                 .bind(place.network.clone())
                 .bind(certificate.place.0.clone())

@@ -3,9 +3,8 @@
 use sqlx::{Any, Transaction};
 use venom_protocol::Timestamp;
 
-use super::Statement;
-use super::assets::Place;
 use super::statement::rows_at_once;
+use super::{Place, Statement};
 use crate::FleetError;
 use crate::database::micros;
 use crate::inventory::asset::Change;

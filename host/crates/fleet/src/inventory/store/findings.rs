@@ -5,12 +5,10 @@ use std::collections::BTreeMap;
 use sqlx::{Any, Transaction};
 use venom_protocol::{FindingStatus, Severity};
 
-use super::assets::Place;
 use super::statement::{LIST_AT_ONCE, rows_at_once};
-use super::{Columns, Statement, json};
+use super::{Columns, Place, Statement, json};
 use crate::FleetError;
 use crate::database::micros;
-use crate::inventory::range;
 use crate::inventory::report::{Finding, FindingKey, Ran, Report, Said};
 
 /// What [`read`] reads.
@@ -80,26 +78,24 @@ pub(crate) async fn about(
     report: &Report,
 ) -> Result<Vec<Finding>, FleetError> {
     let mut known = BTreeMap::new();
-    let mut selects: Vec<Statement> = report
-        .places()
+    let keys: Vec<String> = report.places().iter().map(|ip| place.key_at_text(ip)).collect();
+    let mut selects: Vec<Statement> = keys
         .chunks(LIST_AT_ONCE)
-        .map(|ips| select(place).then(" AND target_ip IN ").list(ips))
+        .map(|keys| select().then("place_key IN ").list(keys))
         .collect();
     if matches!(report.ran, Ran::Modules(_)) {
-        let open = || select(place).then(" AND status = 'open'");
-        if let Some(range) = report.target.range {
-            let in_range = open()
-                .then(" AND ip_key >= ")
-                .value(range::digits(range.first))
-                .then(" AND ip_key <= ")
-                .value(range::digits(range.last));
-            selects.push(in_range);
-        }
+        let open = |(first, last)| {
+            let between = select()
+                .then("place_key >= ")
+                .value(first)
+                .then(" AND place_key <= ")
+                .value(last);
+            between.then(" AND status = 'open'")
+        };
+        selects.extend(report.target.range.map(|range| open(place.keys(range))));
         // those that are nowhere in particular
-        let of_target = open()
-            .then(" AND ip_key = '' AND target = ")
-            .value(report.target.text.clone());
-        selects.push(of_target);
+        let of_target = open(place.keys_of_names()).then(" AND target = ");
+        selects.push(of_target.value(report.target.text.clone()));
     }
     for select in selects {
         let found = select.all(&mut **writing, |mut columns| read(&mut columns)).await?;
@@ -108,13 +104,8 @@ pub(crate) async fn about(
     Ok(known.into_values().collect())
 }
 
-fn select(place: &Place) -> Statement {
-    Statement::new("SELECT ")
-        .then(COLUMNS)
-        .then(" FROM findings WHERE site_name = ")
-        .value(place.site.clone())
-        .then(" AND network = ")
-        .value(place.network.clone())
+fn select() -> Statement {
+    Statement::new("SELECT ").then(COLUMNS).then(" FROM findings WHERE ")
 }
 
 /// How many a site has.
@@ -134,10 +125,7 @@ pub(crate) async fn one(
         .value(id.to_owned());
     select
         .first(&mut **writing, |mut columns| {
-            let place = Place {
-                site: columns.text()?,
-                network: columns.text()?,
-            };
+            let place = Place::of(columns.text()?, columns.text()?);
             Ok((place, read(&mut columns)?))
         })
         .await
@@ -152,7 +140,7 @@ pub(crate) async fn write(
     const WRITTEN: usize = 21;
     for findings in findings.chunks(rows_at_once(WRITTEN)) {
         let mut insert = Statement::new(
-            "INSERT INTO findings (id, site_name, network, target_ip, ip_key, port, check_id, module, target, severity, title, \
+            "INSERT INTO findings (id, site_name, network, target_ip, place_key, port, check_id, module, target, severity, title, \
              detail, remediation, extra, status, first_seen, last_seen, changed_at, changed_by, reason, agent_id) VALUES ",
         )
         .rows(findings.len(), WRITTEN)
@@ -169,7 +157,7 @@ pub(crate) async fn write(
                 .bind(place.site.clone())
                 .bind(place.network.clone())
                 .bind(key.target_ip.clone())
-                .bind(key.target_ip.parse().map(range::key).unwrap_or_default())
+                .bind(place.key_at_text(&key.target_ip))
                 .bind(i64::from(key.port))
                 .bind(key.check_id.clone())
                 .bind(said.module.clone())

@@ -5,7 +5,9 @@ pub(crate) mod batches;
 pub(crate) mod certificates;
 pub(crate) mod changes;
 pub(crate) mod findings;
+mod place;
 pub(crate) mod scans;
 mod statement;
 
+pub(crate) use place::Place;
 pub(crate) use statement::{Columns, Statement, json, like};

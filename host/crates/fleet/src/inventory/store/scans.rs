@@ -4,8 +4,7 @@ use sqlx::{Any, Transaction};
 use venom_protocol::Timestamp;
 use venom_protocol::{AgentId, NetworkFingerprint};
 
-use super::Statement;
-use super::assets::Place;
+use super::{Place, Statement};
 use crate::FleetError;
 use crate::database::micros;
 use crate::inventory::clean;
@@ -49,19 +48,19 @@ pub(crate) struct Scan {
 
 /// Whether a newer one of the same agent and target was taken in before.
 pub(crate) async fn is_late(writing: &mut Transaction<'static, Any>, scan: &Scan) -> Result<bool, FleetError> {
-    let newer = Statement::new("SELECT COUNT(*) FROM scans WHERE agent_id = ")
+    let newest = Statement::new("SELECT started_at FROM scans WHERE agent_id = ")
         .value(scan.agent.to_string())
         .then(" AND kind = ")
         .value(scan.kind.as_str().to_owned())
         .then(" AND target = ")
         .value(scan.target.text.clone())
-        .then(" AND started_at > ")
-        .value(micros(scan.started_at))
         .then(" AND site_name = ")
         .value(scan.place.site.clone())
         .then(" AND network = ")
-        .value(scan.place.network.clone());
-    Ok(newer.count(&mut **writing).await? > 0)
+        .value(scan.place.network.clone())
+        .then(" ORDER BY started_at DESC LIMIT 1");
+    let newest = newest.first(&mut **writing, |mut columns| columns.number()).await?;
+    Ok(newest.is_some_and(|newest| newest > micros(scan.started_at)))
 }
 
 /// The network a scan without a fingerprint was in.

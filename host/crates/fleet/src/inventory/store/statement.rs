@@ -10,13 +10,15 @@ use crate::FleetError;
 use crate::database::{self, timestamp};
 
 /// Placeholders of one statement: `SQLite` looks each one up by its name, one after the other.
-const MAX_PLACEHOLDERS: usize = 960;
+const MAX_PLACEHOLDERS: usize = 320;
 
 /// A statement and its values. Text from outside only ever becomes a value.
 #[derive(Default)]
 pub(crate) struct Statement {
     text: String,
     values: AnyArguments,
+    /// Whether its text depends on how much there is.
+    is_long: bool,
     wrong: Option<sqlx::error::BoxDynError>,
 }
 
@@ -62,6 +64,7 @@ impl Statement {
 
     /// Goes on with `(a, b, c)`.
     pub(crate) fn list(mut self, values: &[String]) -> Self {
+        self.is_long = true;
         for (number, value) in values.iter().enumerate() {
             self = self.then(if number == 0 { "(" } else { ", " }).value(value.clone());
         }
@@ -70,6 +73,7 @@ impl Statement {
 
     /// Goes on with placeholders of so many rows; their values are to be bound next.
     pub(crate) fn rows(mut self, rows: usize, columns: usize) -> Self {
+        self.is_long |= rows > 1;
         self.text
             .push_str(&database::rows(self.values.len() + 1, rows, columns));
         self
@@ -86,8 +90,8 @@ impl Statement {
     fn ready(self) -> Result<sqlx::query::Query<'static, Any, AnyArguments>, FleetError> {
         match self.wrong {
             Some(error) => Err(sqlx::Error::Encode(error).into()),
-            // most of these are as long as their batch: keeping each one prepared would fill the cache
-            None => Ok(sqlx::query_with(AssertSqlSafe(self.text), self.values).persistent(false)),
+            // to keep one prepared for each length would fill the cache
+            None => Ok(sqlx::query_with(AssertSqlSafe(self.text), self.values).persistent(!self.is_long)),
         }
     }
 
