@@ -56,7 +56,11 @@ impl Blame<'_> {
             GuestError::UnknownMethod(name) => (ErrorCode::UnknownMethod, unknown_method(&name, about)),
             GuestError::InvalidParams(text) => (ErrorCode::InvalidParams, text),
             GuestError::Denied(refusal) => {
-                return CallError::new(ErrorCode::Denied, shorten(refused(self.skill, &refusal)));
+                let text = refused(self.skill, &refusal);
+                // a skill that tells of a refusal in its own words does not know which entry is missing
+                let reasons = refusals.explain().filter(|_| refusal.missing_grant.is_empty());
+                let text = reasons.map_or(text.clone(), |reasons| format!("{text}\n{reasons}"));
+                return CallError::new(ErrorCode::Denied, shorten(text));
             }
             GuestError::NotFound(text) => (ErrorCode::NotFound, text),
             GuestError::Limit(text) => (ErrorCode::LimitExceeded, text),
