@@ -13,6 +13,7 @@ mod old_agents;
 mod processes;
 mod releases;
 mod sandbox;
+mod shield;
 mod sites;
 mod tasks;
 mod v1;

@@ -51,9 +51,14 @@ impl Verdict {
         self.add_as(check.severity, check, detail);
     }
 
-    /// With a severity of its own.
+    /// With a severity of its own. A check has one finding at a place: more evidence is added to it, the worst counts.
     pub(crate) fn add_as(&mut self, severity: Severity, check: &'static Check, detail: impl Into<String>) {
         let detail = detail.into();
+        if let Some(issue) = self.issues.iter_mut().find(|issue| issue.check == check) {
+            issue.severity = issue.severity.max(severity);
+            issue.detail = format!("{} {detail}", issue.detail);
+            return;
+        }
         self.issues.push(Issue {
             check,
             severity,
@@ -154,6 +159,21 @@ mod tests {
         let long = evidence(&[b'x'; 5000]);
         assert_eq!(long.chars().count(), EVIDENCE + 1);
         assert!(!evidence(&[0xff, 0xfe, 0, 7]).chars().any(char::is_control));
+    }
+
+    #[test]
+    fn a_check_has_one_finding_at_a_place() {
+        static CHECK: Check = Check {
+            id: "a.b",
+            severity: Severity::Low,
+            title: "t",
+            remediation: "r",
+        };
+        let mut verdict = Verdict::default();
+        verdict.add(&CHECK, "One.");
+        verdict.add_as(Severity::High, &CHECK, "Two.");
+        assert_eq!(ids(&verdict), ["a.b"]);
+        assert_eq!((verdict.issues[0].severity, verdict.issues[0].detail.as_str()), (Severity::High, "One. Two."));
     }
 
     #[test]

@@ -26,7 +26,7 @@ pub struct Report {
     pub findings: Vec<Finding>,
     /// Certificates they saw, a server's own first.
     pub certificates: Vec<Certificate>,
-    /// Checks that ran to their end, `check_id@ip:port`.
+    /// Checks that ran to their end, `check_id@ip:port`; an IPv6 address is in brackets.
     pub checks_run: Vec<String>,
     /// What could not be looked at, and why.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -161,7 +161,7 @@ impl Report {
         let (ip, port) = (place.ip(), place.port());
         let ended = checks.iter().filter(|check| !verdict.open.contains(check));
         self.checks_run
-            .extend(ended.map(|check| format!("{}@{ip}:{port}", check.id)));
+            .extend(ended.map(|check| format!("{}@{place}", check.id)));
         let finding = |Issue {
                            check,
                            severity,
@@ -228,7 +228,7 @@ mod tests {
         });
         let read: ShieldReport = serde_json::from_value(serde_json::to_value(&report).unwrap()).unwrap();
         assert_eq!(read.started_at.to_string(), "2026-01-02T03:04:05.000000+00:00");
-        assert_eq!(read.checks_run.unwrap(), ["tls.a@2001:db8::1:443"]);
+        assert_eq!(read.checks_run.unwrap(), ["tls.a@[2001:db8::1]:443"]);
         let finding = &read.findings[0];
         assert_eq!((finding.check_id.as_deref(), finding.port), (Some("tls.a"), Some(443)));
         assert_eq!(

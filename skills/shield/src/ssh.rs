@@ -95,8 +95,11 @@ pub(crate) fn judge(facts: &Facts) -> Verdict {
     verdict
 }
 
+/// Whether the algorithm of a name is weak.
+type Weak = fn(&str) -> bool;
+
 fn judge_offer(offer: &Offer, verdict: &mut Verdict) {
-    let lists: [(&'static Check, &BTreeSet<String>, fn(&str) -> bool); 4] = [
+    let lists: [(&'static Check, &BTreeSet<String>, Weak); 4] = [
         (&WEAK_KEX, &offer.kex, is_weak_kex),
         (&WEAK_HOST_KEY, &offer.host_keys, is_weak_host_key),
         (&WEAK_CIPHER, &offer.ciphers, is_weak_cipher),
