@@ -53,6 +53,33 @@ const UPDATES: [&str; 23] = [
     "root publish",
 ];
 
+const FLEET: [&str; 24] = [
+    "agent",
+    "agent register",
+    "agent start",
+    "agent stop",
+    "agent status",
+    "agent outbox",
+    "agent outbox list",
+    "agent outbox retry",
+    "agent outbox drop-dead",
+    "agent list",
+    "agent show",
+    "agent approve",
+    "agent remove",
+    "agent scan",
+    "enrol",
+    "enrol create",
+    "enrol list",
+    "enrol revoke",
+    "sites",
+    "assets",
+    "findings",
+    "findings accept",
+    "findings false-positive",
+    "findings reopen",
+];
+
 const MORE: [&str; 17] = [
     "audit",
     "audit verify",
@@ -77,7 +104,7 @@ const MORE: [&str; 17] = [
 fn every_command_has_help_with_an_example() {
     let home = Home::new();
     let mut all = String::new();
-    for command in COMMANDS.into_iter().chain(MORE).chain(UPDATES) {
+    for command in COMMANDS.into_iter().chain(MORE).chain(UPDATES).chain(FLEET) {
         let mut args: Vec<&str> = command.split_whitespace().collect();
         args.push("--help");
         let help = home.run(&args).fine();

@@ -7,6 +7,7 @@
     reason = "a helper of a test that fails is a test that fails"
 )]
 
+mod agents;
 mod audits;
 mod brokers;
 mod bundles;
@@ -14,6 +15,7 @@ mod compiling;
 mod docs;
 mod doctor;
 mod drafts;
+mod fake_nexus;
 mod guides;
 mod help;
 mod hive;
