@@ -107,6 +107,10 @@ impl DataDir {
     pub(crate) fn agent_pid(&self) -> PathBuf {
         self.0.join("agent.pid")
     }
+    /// Where that agent hears what people here say.
+    pub(crate) fn agent_socket(&self) -> PathBuf {
+        self.0.join("agent.sock")
+    }
     /// Held by the spore that uses this directory.
     pub(crate) fn spore_lock(&self) -> PathBuf {
         self.0.join("spore.lock")

@@ -12,7 +12,7 @@ use crate::settings::Seconds;
 #[command(
     after_help = "Examples:\n  venom-host agent register --enrol 'venom://nexus.example:8000/?token=T&tls=1'\n  \
                   venom-host agent start\n  venom-host agent list --site Berlin\n\n\
-                  register, start, stop, status and outbox concern the agent of this data directory; list, show, approve,\n\
+                  register, start, stop, status, run-now and outbox concern the agent of this data directory; list, show, approve,\n\
                   remove and scan ask a nexus, with an operator's token."
 )]
 pub(crate) enum AgentCommand {
@@ -24,6 +24,8 @@ pub(crate) enum AgentCommand {
     Stop(StopArgs),
     /// Say whether it runs, and how it does
     Status(StatusArgs),
+    /// Run one of its schedules at once
+    RunNow(RunNowArgs),
     /// Look at what waits on disk for the nexus
     #[command(subcommand)]
     Outbox(OutboxCommand),
@@ -121,6 +123,16 @@ pub(crate) struct StatusArgs {
     /// Print it as JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// `venom-host agent run-now`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  venom-host agent run-now lan\n\nThe schedules are in agent.toml; `agent status` lists them."
+)]
+pub(crate) struct RunNowArgs {
+    /// Name of the schedule
+    pub schedule: String,
 }
 
 /// `venom-host agent outbox ...`.

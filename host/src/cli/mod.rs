@@ -22,8 +22,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use agent::{
-    AgentCommand, ListAgentsArgs, OneAgentArgs, OutboxCommand, OutboxKeyArgs, OutboxListArgs, RegisterArgs, ScanArgs,
-    StartArgs, StatusArgs, StopArgs,
+    AgentCommand, ListAgentsArgs, OneAgentArgs, OutboxCommand, OutboxKeyArgs, OutboxListArgs, RegisterArgs, RunNowArgs,
+    ScanArgs, StartArgs, StatusArgs, StopArgs,
 };
 pub(crate) use audit::{AuditCommand, ShowAuditArgs, VerifyAuditArgs};
 pub(crate) use bundle::{BundleCommand, InspectBundleArgs, PackArgs, PublishBundleArgs, SignArgs, VerifyArgs};

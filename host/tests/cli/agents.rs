@@ -42,7 +42,18 @@ impl Drop for AgentHome {
 fn an_agent_is_registered_started_seen_and_stopped() {
     let nexus = FakeNexus::new();
     let home = AgentHome(Home::new());
-    let register = ["register", "--enrol", &nexus.enrol(), "--name", "pi", "--site", "Berlin", "--subnet", "10.1.0.0/24", "--json"];
+    let register = [
+        "register",
+        "--enrol",
+        &nexus.enrol(),
+        "--name",
+        "pi",
+        "--site",
+        "Berlin",
+        "--subnet",
+        "10.1.0.0/24",
+        "--json",
+    ];
     let first = home.run(&register).json();
     assert_eq!(first["status"], "registered");
     assert_eq!(first["agent_id"], home.0.read("node_id").trim());
@@ -53,10 +64,18 @@ fn an_agent_is_registered_started_seen_and_stopped() {
     assert_eq!(nexus.world().registered[0]["subnets"][0], "10.1.0.0/24");
 
     let again = home.run(&register).json();
-    assert_eq!((&again["status"], &again["agent_id"]), (&"unchanged".into(), &first["agent_id"]));
+    assert_eq!(
+        (&again["status"], &again["agent_id"]),
+        (&"unchanged".into(), &first["agent_id"])
+    );
     assert_eq!(nexus.world().registered.len(), 1, "nobody was asked again");
-    let moved = home.run(&["register", "--nexus", &nexus.url(), "--site", "Bonn", "--json"]).json();
-    assert_eq!((&moved["status"], &moved["site_name"]), (&"updated".into(), &"Bonn".into()));
+    let moved = home
+        .run(&["register", "--nexus", &nexus.url(), "--site", "Bonn", "--json"])
+        .json();
+    assert_eq!(
+        (&moved["status"], &moved["site_name"]),
+        (&"updated".into(), &"Bonn".into())
+    );
     assert_eq!(nexus.world().registered[1]["agent_id"], first["agent_id"]);
 
     assert_eq!(home.run(&["status"]).code, 1);
@@ -70,10 +89,19 @@ fn an_agent_is_registered_started_seen_and_stopped() {
     let text = home.run(&["status"]).fine();
     assert!(text.contains("Bonn") && text.contains("online"), "{text}");
 
+    // an older server knows no links: that is said once, and the rest goes on
+    let complaint = "no link to the nexus";
+    until("the missing link is told", || {
+        home.0.read("agent.log").contains(complaint).then_some(())
+    });
+    assert!(home.runs());
+
     let second = home.run(&["start"]);
     let pid = status["pid"].to_string();
     insta::assert_snapshot!("started_twice", second.failure().replace(&pid, "[pid]"));
-    let beside = home.0.run(&["spore", "--nexus", &nexus.url(), "--token", "t", "--log", "error"]);
+    let beside = home
+        .0
+        .run(&["spore", "--nexus", &nexus.url(), "--token", "t", "--log", "error"]);
     assert!(beside.err.contains("another spore uses"), "{}", beside.err);
 
     assert_eq!(home.run(&["stop"]).fine(), format!("stopped (pid {pid})\n"));
@@ -82,6 +110,7 @@ fn an_agent_is_registered_started_seen_and_stopped() {
     assert_eq!(home.run(&["stop"]).code, 0, "what is stopped stays stopped");
     let log = home.0.read("agent.log");
     assert!(log.contains("settings of this agent"), "{log}");
+    assert_eq!(log.matches(complaint).count(), 1, "{log}");
     for token in &nexus.world().tokens {
         assert!(!log.contains(token.as_str()), "{log}");
     }
@@ -125,13 +154,21 @@ fn a_try_that_failed_binds_nobody() {
     insta::assert_snapshot!("nobody_registers", wrong.failure());
     let wrong = home.run(&["register", "--nexus", &nexus.url(), "--token", "wrong"]);
     assert_eq!(wrong.code, 1);
-    insta::assert_snapshot!("wrong_registration_token", wrong.failure().replace(&nexus.url(), "[nexus]"));
+    insta::assert_snapshot!(
+        "wrong_registration_token",
+        wrong.failure().replace(&nexus.url(), "[nexus]")
+    );
     let none = home.run(&["register", "--nexus", &nexus.url()]);
     assert_eq!(none.code, 2);
     insta::assert_snapshot!("no_registration_token", none.failure());
     assert_eq!(home.run(&["start"]).code, 1, "it has no token");
     let mut command = home.0.command(&["agent", "register", "--enrol", "-"]);
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
     std::io::Write::write_all(&mut child.stdin.take().unwrap(), nexus.enrol().as_bytes()).unwrap();
     assert!(child.wait().unwrap().success());
     assert_eq!(nexus.world().registered.len(), 1);
@@ -143,10 +180,17 @@ fn an_agent_that_was_killed_is_started_again() {
     let home = AgentHome::registered(&nexus);
     home.run(&["start"]).fine();
     let first = home.status()["pid"].clone();
-    let killed = Command::new("kill").args(["-KILL", &first.to_string()]).status().unwrap();
+    let killed = Command::new("kill")
+        .args(["-KILL", &first.to_string()])
+        .status()
+        .unwrap();
     assert!(killed.success());
     until("the agent is gone", || (!home.runs()).then_some(()));
-    assert_eq!(home.0.read("agent.pid").trim(), first.to_string(), "its file is still there");
+    assert_eq!(
+        home.0.read("agent.pid").trim(),
+        first.to_string(),
+        "its file is still there"
+    );
     home.run(&["start"]).fine();
     assert_ne!(home.status()["pid"], first);
     assert_eq!(home.run(&["stop"]).code, 0);
@@ -156,7 +200,11 @@ fn an_agent_that_was_killed_is_started_again() {
 fn a_stranger_whose_number_is_in_the_file_is_left_alone() {
     let nexus = FakeNexus::new();
     let home = AgentHome::registered(&nexus);
-    let mut stranger = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    let mut stranger = Command::new("cat")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
     home.0.write("agent.pid", &format!("{}\n", stranger.id()));
     assert!(!home.runs());
     let said = home.run(&["stop", "--timeout", "1s"]);
@@ -175,7 +223,10 @@ fn a_stranger_whose_number_is_in_the_file_is_left_alone() {
 fn its_log_is_put_aside_when_it_is_full() {
     let nexus = FakeNexus::new();
     let home = AgentHome::registered(&nexus);
-    home.0.write("venom.toml", "[agent]\nlog_max_size = \"4 KiB\"\nlog_keep = 2\nlog_file = \"logs.txt\"\n");
+    home.0.write(
+        "venom.toml",
+        "[agent]\nlog_max_size = \"4 KiB\"\nlog_keep = 2\nlog_file = \"logs.txt\"\n",
+    );
     home.run(&["start", "--log", "trace"]).fine();
     let size = |name: &str| std::fs::metadata(home.0.path().join(name)).map(|file| file.len()).ok();
     until("two logs are put aside", || size("logs.txt.2"));
@@ -199,9 +250,15 @@ fn a_nexus_that_does_not_answer_is_told_and_tried_on() {
     let said = home.run(&["start", "--wait", "3s"]);
     assert_eq!(said.code, 1);
     let status = home.status();
-    let told = home.0.tidy(&said.failure()).replace(&status["pid"].to_string(), "[pid]");
+    let told = home
+        .0
+        .tidy(&said.failure())
+        .replace(&status["pid"].to_string(), "[pid]");
     insta::assert_snapshot!("nexus_away", told);
-    assert_eq!((&status["running"], &status["phase"]), (&true.into(), &"unreachable".into()));
+    assert_eq!(
+        (&status["running"], &status["phase"]),
+        (&true.into(), &"unreachable".into())
+    );
     assert!(home.run(&["status"]).fine().contains("what it sees is kept"));
     home.run(&["stop"]).fine();
 }
@@ -252,8 +309,32 @@ fn in_the_foreground_it_says_when_it_was_heard() {
     let (status, told) = agent.stop();
     assert!(status.success(), "{told}");
     assert!(nexus.said_goodbye());
-    // an older server knows no links: that is said once, and the rest went on
-    assert_eq!(told.matches("no link to the nexus").count(), 1, "{told}");
+}
+
+#[test]
+fn a_schedule_is_run_now() {
+    let nexus = FakeNexus::new();
+    let home = AgentHome::registered(&nexus);
+    assert!(home.run(&["run-now", "lan"]).err.contains("no agent runs"));
+    let file = home.0.read("agent.toml");
+    // it was never run, and is not due for a year
+    let schedule = "[[schedule]]\nname = \"lan\"\nevery = \"365d\"\nmissed = \"skip\"\n";
+    home.0.write("agent.toml", &format!("{file}\n{schedule}"));
+    home.run(&["start"]).fine();
+    let lan = || home.status()["schedules"][0].clone();
+    let began = until("it is planned", || Some(lan()).filter(|lan| !lan["next"].is_null()))["began"].clone();
+    until("it is heard", || {
+        (home.run(&["run-now", "lan"]).code == 0).then_some(())
+    });
+    until("it ran", || {
+        (lan()["began"] != began && lan()["failed"] == 1).then_some(())
+    });
+    assert!(
+        lan()["error"].as_str().unwrap().contains("NetScanSkill"),
+        "no such skill is here: {}",
+        lan()
+    );
+    assert!(home.run(&["run-now", "wan"]).err.contains("known: lan"));
 }
 
 #[test]
@@ -267,7 +348,10 @@ fn refused_batches_are_listed_sent_again_or_deleted() {
         std::fs::create_dir_all(home.0.path().join("outbox/dead")).unwrap();
         home.0.write(&format!("outbox/dead/{key}.json"), &text);
     };
-    assert_eq!(home.run(&["outbox", "list", "--json"]).json()["refused"], serde_json::json!([]));
+    assert_eq!(
+        home.run(&["outbox", "list", "--json"]).json()["refused"],
+        serde_json::json!([])
+    );
     letter("a", "{}");
     letter("b", "{}");
     letter("c", "null");
@@ -275,7 +359,10 @@ fn refused_batches_are_listed_sent_again_or_deleted() {
     assert!(listed.contains("too old") && listed.contains("0 waiting"), "{listed}");
     assert!(home.run(&["outbox", "retry", "a"]).fine().starts_with("1 will be sent"));
     let now = home.run(&["outbox", "list", "--json"]).json();
-    assert_eq!((&now["outbox"]["waiting"], now["refused"].as_array().unwrap().len()), (&1.into(), 2));
+    assert_eq!(
+        (&now["outbox"]["waiting"], now["refused"].as_array().unwrap().len()),
+        (&1.into(), 2)
+    );
     assert_eq!(home.run(&["outbox", "retry", "nosuch"]).code, 1);
     assert!(home.run(&["outbox", "retry", "c"]).err.contains("no JSON"));
     home.run(&["start"]).fine();
@@ -291,7 +378,10 @@ fn check(said: &Said, name: &str) -> String {
     let report = said.json();
     let checks = report["checks"].as_array().unwrap();
     let check = checks.iter().find(|check| check["name"] == name);
-    check.unwrap_or_else(|| panic!("no `{name}` in {report}"))["status"].as_str().unwrap().to_owned()
+    check.unwrap_or_else(|| panic!("no `{name}` in {report}"))["status"]
+        .as_str()
+        .unwrap()
+        .to_owned()
 }
 
 #[test]
@@ -320,7 +410,10 @@ fn a_nexus_and_a_spore_show_themselves_to_another_server() {
     let with = |args: &[&str]| {
         let url = above.url();
         let more = ["--hive-url", &url, "--hive-token", crate::fake_nexus::REGISTRATION];
-        args.iter().chain(&more).map(|word| (*word).to_owned()).collect::<Vec<String>>()
+        args.iter()
+            .chain(&more)
+            .map(|word| (*word).to_owned())
+            .collect::<Vec<String>>()
     };
     let start = |args: &[&str], says: &str| {
         let args = with(args);
@@ -328,7 +421,9 @@ fn a_nexus_and_a_spore_show_themselves_to_another_server() {
         home.start(&args, says)
     };
     let nexus = start(&["nexus", "--port", "0"], "nexus ready ");
-    until("the nexus shows itself", || (above.world().registered.len() == 1).then_some(()));
+    until("the nexus shows itself", || {
+        (above.world().registered.len() == 1).then_some(())
+    });
     let port = nexus.ready.rsplit(':').next().unwrap().parse::<u16>().unwrap();
     let node_id = home.read("node_id").trim().to_owned();
     {
@@ -337,11 +432,16 @@ fn a_nexus_and_a_spore_show_themselves_to_another_server() {
         assert_eq!(world.registered[0]["agent_id"], format!("nexus-{node_id}"));
     }
     let spore = start(&["spore", "--nexus", &nexus.ready, "--tag", "gpu"], "spore ready ");
-    until("the spore shows itself", || (above.world().registered.len() == 2).then_some(()));
+    until("the spore shows itself", || {
+        (above.world().registered.len() == 2).then_some(())
+    });
     {
         let world = above.world();
         let shown = &world.registered[1];
-        assert_eq!((&shown["agent_id"], &shown["status"]), (&node_id.into(), &"online".into()));
+        assert_eq!(
+            (&shown["agent_id"], &shown["status"]),
+            (&node_id.into(), &"online".into())
+        );
         assert_eq!((&shown["kind"], &shown["tags"][0]), (&"spore".into(), &"gpu".into()));
         assert_eq!(shown["version"], env!("CARGO_PKG_VERSION"));
     }
@@ -358,7 +458,15 @@ fn a_nexus_and_a_spore_show_themselves_to_another_server() {
 fn trouble_with_that_server_stays_there() {
     let home = Home::initialised();
     let nexus = home.start(
-        &["nexus", "--port", "0", "--hive-url", "http://127.0.0.1:1", "--hive-token", "t"],
+        &[
+            "nexus",
+            "--port",
+            "0",
+            "--hive-url",
+            "http://127.0.0.1:1",
+            "--hive-token",
+            "t",
+        ],
         "nexus ready ",
     );
     let spore = home.start(
@@ -367,7 +475,10 @@ fn trouble_with_that_server_stays_there() {
     );
     home.run(&["nodes", "list", "--nexus", &nexus.ready]).fine();
     let (status, told) = spore.stop();
-    assert!(status.success() && told.contains("no HIVE_REGISTRATION_TOKEN"), "{told}");
+    assert!(
+        status.success() && told.contains("no HIVE_REGISTRATION_TOKEN"),
+        "{told}"
+    );
     let (status, told) = nexus.stop();
     assert!(status.success() && told.contains("not shown to the server"), "{told}");
 }

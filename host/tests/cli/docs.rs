@@ -1,12 +1,14 @@
-//! What README.md, docs/tasks.md and docs/releases.md tell people to type works as it is written.
+//! What README.md, docs/tasks.md, docs/releases.md and docs/agents.md tell people to type works as it is written.
 
 use std::process::Command;
 
+use crate::agents::AgentHome;
 use crate::hive::LONG;
 use crate::home::{Home, Running, Said};
 use crate::redis_server::RedisServer;
 
 const GUIDE: &str = include_str!("../../../docs/tasks.md");
+const AGENTS: &str = include_str!("../../../docs/agents.md");
 const RELEASES: &str = include_str!("../../../docs/releases.md");
 const README: &str = include_str!("../../../README.md");
 
@@ -193,4 +195,54 @@ fn the_settings_of_releases_are_settings() {
     let of = |name: &str| checks.iter().find(|check| check["name"] == name).unwrap();
     assert_eq!(of("settings")["status"], "ok", "{doctor}");
     assert!(of("updates")["detail"].as_str().unwrap().contains("within its window"));
+}
+
+/// Commands of one machine of a guide whose prompts name the machine.
+fn typed_on(machine: &str, line: &'static str) -> Option<&'static str> {
+    line.strip_prefix(machine)?.strip_prefix("$ ")
+}
+
+#[test]
+fn the_guide_of_agents_can_be_followed_from_end_to_end() {
+    let operator = Home::initialised();
+    let nexus = operator.start(&["nexus", "--port", "0", "--local-fallback", "off"], "nexus ready ");
+    let create = [
+        "enrol",
+        "create",
+        "--site",
+        "Berlin",
+        "--quiet",
+        "--nexus",
+        &nexus.ready,
+    ];
+    let enrol = operator.run(&create).fine();
+    let pi = AgentHome(Home::new());
+    pi.0.write("venom.toml", "");
+    let mut typed = 0;
+    for line in blocks(AGENTS, "console").into_iter().flat_map(str::lines) {
+        let said = if let Some(command) = typed_on("nexus", line) {
+            type_in(&operator, &nexus, command)
+        } else {
+            let command = typed_on("pi", line).unwrap_or_else(|| panic!("`{line}` is typed on no machine"));
+            let command = command.replace("venom://nexus.example:8000/?token=T", enrol.trim());
+            type_in(&pi.0, &nexus, &command)
+        };
+        assert_eq!(said.code, 0, "{line}\n{}{}", said.out, said.err);
+        typed += 1;
+    }
+    assert!(typed >= 20, "the guide shows commands");
+}
+
+#[test]
+fn the_settings_of_agents_are_settings() {
+    let [settings] = blocks(AGENTS, "toml")[..] else {
+        panic!("one block of settings")
+    };
+    let file = venom_agent::AgentFile::parse(settings).unwrap();
+    assert_eq!(file.schedules[0].name, "lan");
+    let home = Home::initialised();
+    for line in AGENTS.lines().filter(|line| line.contains("| `VENOM_AGENT_")) {
+        let name = line.split('`').nth(1).unwrap();
+        assert!(home.read("venom.toml").contains(name), "{name}");
+    }
 }

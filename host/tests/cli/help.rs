@@ -53,12 +53,13 @@ const UPDATES: [&str; 23] = [
     "root publish",
 ];
 
-const FLEET: [&str; 24] = [
+const FLEET: [&str; 25] = [
     "agent",
     "agent register",
     "agent start",
     "agent stop",
     "agent status",
+    "agent run-now",
     "agent outbox",
     "agent outbox list",
     "agent outbox retry",

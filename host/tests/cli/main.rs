@@ -16,6 +16,7 @@ mod docs;
 mod doctor;
 mod drafts;
 mod fake_nexus;
+mod fleets;
 mod guides;
 mod help;
 mod hive;

@@ -19,7 +19,7 @@ mod state;
 mod token;
 mod token_file;
 
-pub use agent::{Agent, AgentError, AgentSettings};
+pub use agent::{Agent, AgentError, AgentSettings, RunNow};
 pub use agent_file::{AGENT_FILE, AgentFile, AgentFileError, MOST_SCHEDULES};
 pub use backoff::Backoff;
 pub use client::{BeatAnswer, Client, ClientError, Ingested, Patience};

@@ -1,6 +1,7 @@
 //! `agent`: a machine that looks after its network for a nexus. Registering, the life of its process, and what an operator
 //! does with all of them. What an agent does is in the crate `venom-agent`; skills run in the sandbox of a spore.
 
+mod control;
 mod outbox;
 mod process;
 mod register;
@@ -32,6 +33,7 @@ pub(crate) fn run(command: AgentCommand, sources: Sources, data: DataDir) -> Res
         AgentCommand::Start(args) => start::run(&args, &sources, &data),
         AgentCommand::Stop(args) => stop::run(&args, &data),
         AgentCommand::Status(args) => status::run(&args, &data),
+        AgentCommand::RunNow(args) => control::run_now(&args, &data),
         AgentCommand::Outbox(command) => outbox::run(command, &data),
         AgentCommand::List(args) => wait(async { remote::list(&args, &client(&args.nexus)?).await }),
         AgentCommand::Show(args) => wait(async { remote::show(&args, &client(&args.nexus)?).await }),

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use venom_agent::{
-    Agent, AgentFile, AgentState, Client, OUTBOX_DIRECTORY, Outbox, Phase, RealDisk, TokenFile, tls_config,
+    Agent, AgentFile, AgentState, Client, OUTBOX_DIRECTORY, Outbox, Phase, RealDisk, RunNow, TokenFile, tls_config,
 };
 use venom_protocol::NodeId;
 
+use super::control::Control;
 use super::skills::Skills;
 use super::{process, settings_of_agent, start};
 use crate::cli::{SporeArgs, StartArgs};
@@ -41,7 +42,8 @@ pub(super) async fn run(args: StartArgs, sources: Sources, data: DataDir) -> Res
         let log = crate::logging::open(&own)?;
         log.take_stderr().or_fail("stderr cannot become the log")?;
     }
-    let state = agent.state();
+    let (state, run_now) = (agent.state(), agent.run_now());
+    let hears = listen(&data, &file, &run_now);
     let shown = worker.told.token.clone();
     let drain = signals.drain.clone();
     let both = async {
@@ -53,6 +55,7 @@ pub(super) async fn run(args: StartArgs, sources: Sources, data: DataDir) -> Res
     tokio::select! {
         () = both => Ok(()),
         () = signals.quit.cancelled() => Err(Failure::new("the agent was told to quit before it had finished")),
+        never = hears => never,
         failure = follow(state, &client, &shown, args.detached) => Err(failure),
     }
 }
@@ -156,6 +159,17 @@ async fn link(
         },
         () = linked => {}
     }
+}
+
+/// Hears what people here say, for ever; without a socket nobody does, and the rest goes on.
+async fn listen<T>(data: &DataDir, file: &AgentFile, run_now: &RunNow) -> T {
+    match Control::open(data) {
+        Ok(control) => control.listen(file, run_now).await,
+        Err(error) => {
+            tracing::warn!(%error, socket = %data.agent_socket().display(), "`agent run-now` will not be heard")
+        }
+    }
+    std::future::pending().await
 }
 
 /// Says when the nexus first answered, and has the link show each new token. Ends only with a stdout that cannot be used.

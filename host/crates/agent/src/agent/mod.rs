@@ -2,6 +2,7 @@
 //!
 //! Each is a future of its own and none is spawned: dropping the agent ends everything it began.
 
+mod asked;
 mod commands;
 mod courier;
 mod job;
@@ -32,6 +33,8 @@ use crate::token_file::{TokenFile, TokenFileError};
 
 /// Skill runs at once, of schedules and commands together: each holds a sandbox and may flood a small network.
 const RUNS_AT_ONCE: usize = 2;
+
+pub use asked::RunNow;
 
 /// What an agent runs with, beside its settings file.
 #[derive(Debug, Clone)]
@@ -98,6 +101,8 @@ struct Context {
     stop: CancellationToken,
     began: Instant,
     runs: Semaphore,
+    /// Schedules somebody wants to run now.
+    asked: RunNow,
     /// The nexus answers again, or lets the agent in.
     back: Notify,
     /// Commands may wait.
@@ -189,6 +194,7 @@ impl Agent {
             stop: CancellationToken::new(),
             began: Instant::now(),
             runs: Semaphore::new(RUNS_AT_ONCE),
+            asked: RunNow::default(),
             back: Notify::new(),
             commands_due: Notify::new(),
             beat_now: Notify::new(),
@@ -200,6 +206,12 @@ impl Agent {
             timer,
             commands,
         })
+    }
+
+    /// Has schedules run beside their time, for as long as the agent runs.
+    #[must_use]
+    pub fn run_now(&self) -> RunNow {
+        self.context.asked.clone()
     }
 
     /// How it is, from now on.

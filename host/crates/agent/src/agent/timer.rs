@@ -63,6 +63,13 @@ impl Timer {
         self.keep().await;
         loop {
             let mut wait = LOOK;
+            let asked = context.asked.take();
+            for schedule in schedules.iter().filter(|schedule| asked.contains(&schedule.name)) {
+                if self.running.insert(schedule.name.clone()) {
+                    tracing::info!(schedule = schedule.name, "runs now, as somebody here wants");
+                    runs.push(make_runs(context, schedule, 1));
+                }
+            }
             for schedule in schedules {
                 if self.running.contains(&schedule.name) {
                     continue;
@@ -76,6 +83,7 @@ impl Timer {
             tokio::select! {
                 () = context.stop.cancelled() => return,
                 Some(name) = runs.next() => self.ended(name).await,
+                () = context.asked.rung() => {}
                 () = sleep(wait) => {}
             }
         }
