@@ -145,6 +145,11 @@ impl NexusClient {
         })
     }
 
+    /// Whether it has a token to show.
+    pub(crate) fn has_token(&self) -> bool {
+        self.token.is_some()
+    }
+
     /// `GET path`.
     pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
         Ok(self.ask(Method::GET, path, None::<&()>, Duration::ZERO).await?)

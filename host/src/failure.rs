@@ -63,6 +63,12 @@ impl Failure {
         self
     }
 
+    /// Says where it happened, before what happened.
+    pub(crate) fn at(mut self, place: impl std::fmt::Display) -> Self {
+        self.what = format!("{place}: {}", self.what);
+        self
+    }
+
     /// 1: failed, 2: used wrongly.
     pub(crate) fn exit_code(&self) -> u8 {
         if self.usage { 2 } else { 1 }

@@ -7,8 +7,10 @@ mod call;
 mod enrol;
 mod host;
 mod key;
+mod lan;
 mod map;
 mod nodes;
+mod provision;
 mod registry;
 mod release;
 mod root;
@@ -31,8 +33,10 @@ pub(crate) use call::{ExecArgs, NexusClientArgs, RunArgs, SandboxArgs};
 pub(crate) use enrol::{CreateEnrolArgs, EnrolCommand, ListEnrolsArgs, RevokeEnrolArgs};
 pub(crate) use host::{ApplyHostArgs, ArtefactArgs, HostCommand, SignHostArgs, VerifyHostArgs};
 pub(crate) use key::{KeyCommand, NewKeyArgs, ShowKeyArgs};
+pub(crate) use lan::{DiscoverArgs, MdnsArgs};
 pub(crate) use map::MapArgs;
 pub(crate) use nodes::{DrainArgs, ListNodesArgs, NodesCommand, ShowNodeArgs};
+pub(crate) use provision::ProvisionArgs;
 pub(crate) use registry::{PullArgs, PushArgs, RegistryArgs};
 pub(crate) use release::{
     ApproveArgs, ChannelArgs, CreateReleaseArgs, ListReleasesArgs, OnFailureArg, OrderArgs, PlanArgs,
@@ -154,6 +158,10 @@ pub(crate) enum Command {
     Assets(AssetsArgs),
     /// List what is wrong with it
     Findings(Box<FindingsArgs>),
+    /// Make another machine an agent, over SSH
+    Provision(Box<ProvisionArgs>),
+    /// List who announces itself in the LAN
+    Discover(DiscoverArgs),
     /// Check and show the log of security events
     #[command(subcommand)]
     Audit(AuditCommand),

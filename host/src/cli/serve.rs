@@ -7,6 +7,7 @@ use bytesize::ByteSize;
 use clap::{Args, ValueEnum};
 use venom_bundle::Channel;
 
+use super::lan::MdnsArgs;
 use crate::settings::{Seconds, Span, Switch};
 
 /// `venom-host nexus`.
@@ -83,6 +84,9 @@ pub(crate) struct NexusArgs {
     /// Another server it shows itself to.
     #[command(flatten)]
     pub uplink: UplinkArgs,
+    /// Whether it is found in the LAN.
+    #[command(flatten)]
+    pub mdns: MdnsArgs,
 }
 
 /// Where a nexus keeps its fleet, and where agents reach it.
@@ -144,9 +148,12 @@ pub(crate) struct SporeArgs {
     /// Development mode: nexus on loopback only, FileSkill and ShellSkill may use {data dir}/workspace
     #[arg(long)]
     pub dev: bool,
-    /// Nexus to work for [env: SPORE_NEXUS_URL, SPORE_NEXUS_HOST, SPORE_NEXUS_PORT] [default: http://127.0.0.1:8000]
+    /// Nexus to work for [env: SPORE_NEXUS_URL, SPORE_NEXUS_HOST, SPORE_NEXUS_PORT] [default: one found in the LAN, else http://127.0.0.1:8000]
     #[arg(long, value_name = "URL")]
     pub nexus: Option<String>,
+    /// Show the token to a nexus that was only found in the LAN, whoever announced it [env: SPORE_TRUST_LAN]
+    #[arg(long)]
+    pub trust_lan: bool,
     /// Token the nexus asks of spores [env: SPORE_SHARED_TOKEN] [default: {data dir}/node.token]
     #[arg(long, value_name = "T")]
     pub token: Option<String>,
@@ -189,6 +196,9 @@ pub(crate) struct SporeArgs {
     /// Another server it shows itself to.
     #[command(flatten)]
     pub uplink: UplinkArgs,
+    /// Whether it looks for a nexus in the LAN, and is found there.
+    #[command(flatten)]
+    pub mdns: MdnsArgs,
 }
 
 /// Which releases a spore takes, and when it is content with them.

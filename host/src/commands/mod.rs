@@ -5,15 +5,18 @@ mod agent;
 mod audit;
 mod bundle;
 mod completions;
+mod discover;
 mod doctor;
 mod enrol;
 mod exec;
 mod host;
 pub(crate) mod init;
 mod key;
+mod lan;
 mod map;
 mod nexus;
 mod nodes;
+mod provision;
 mod registry;
 mod release;
 mod root;
@@ -65,6 +68,8 @@ pub(crate) fn run(command: Command, sources: Sources) -> Result<(), Failure> {
             let client = ClientSettings::merge(args.nexus.clone(), &sources)?;
             wait(map::run(*args, client, data))
         }
+        Command::Provision(args) => wait(provision::run(*args, sources, data)),
+        Command::Discover(args) => wait(discover::run(args, sources)),
         Command::Audit(command) => audit::run(command),
         Command::Doctor(args) => wait(doctor::run(args, sources)),
         Command::Completions(args) => {

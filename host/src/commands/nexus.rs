@@ -6,13 +6,14 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
+use venom_mdns::{Announcement, Interfaces, Role};
 use venom_nexus::{LocalSkills, Nexus, Parts, TlsFiles};
 use venom_runtime::{Backends, SkillSet};
 
-use super::init;
 use super::spore::host_name;
 use super::uplink::{Uplink, Who};
-use crate::data_dir::{DataDir, read_token};
+use super::{init, lan};
+use crate::data_dir::{DataDir, PRIVATE_DIRECTORY, make_directory, read_token};
 use crate::failure::{Explain as _, Failure};
 use crate::output;
 use crate::sandbox::{self, Documents};
@@ -59,10 +60,12 @@ pub(crate) async fn run(settings: NexusSettings, data: DataDir) -> Result<(), Fa
     }
     output::say(format!("nexus ready {}", url(&settings, address)))?;
     let uplink = show(&settings, &data, address)?;
+    let announcer = lan::announce(announcement(&settings, address, &data)?);
     let ended = tokio::select! {
         served = nexus.serve(listener, signals.drain.clone()) => served.or_fail("the nexus stopped"),
         () = signals.quit.cancelled() => Err(Failure::new("the nexus was told to quit before it had drained")),
     };
+    lan::goodbye(announcer).await;
     if let Some(uplink) = uplink {
         tokio::select! {
             () = uplink.end() => {}
@@ -90,6 +93,31 @@ fn show(settings: &NexusSettings, data: &DataDir, address: SocketAddr) -> Result
         tags: Vec::new(),
     };
     Ok(Uplink::begin(settings.uplink.as_ref(), who))
+}
+
+/// What the LAN is told of this nexus; nothing when only this machine reaches it.
+fn announcement(
+    settings: &NexusSettings,
+    address: SocketAddr,
+    data: &DataDir,
+) -> Result<Option<(Announcement, Interfaces)>, Failure> {
+    if !settings.mdns.enabled || address.ip().is_loopback() {
+        tracing::debug!(%address, "this nexus does not announce itself in the LAN");
+        return Ok(None);
+    }
+    make_directory(&data.0, PRIVATE_DIRECTORY)?;
+    let id = venom_spore::node_id_in(&data.0).or_fail("this nexus has no id to announce")?;
+    let told = Announcement {
+        role: Role::Nexus,
+        hostname: host_name(),
+        address: address.ip(),
+        port: address.port(),
+        id: Some(id.into()),
+        path: "/".to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        tls: settings.tls.is_some(),
+    };
+    Ok(Some((told, settings.mdns.interfaces.clone())))
 }
 
 fn warn_of_development(data: &DataDir) {

@@ -1,21 +1,23 @@
 //! `spore`: a worker. Loads its skills, links to its nexus, says so on stdout once it was taken.
 
+mod nexus;
 mod updates;
 
 use std::fs::{File, TryLockError};
-use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::net::{Ipv6Addr, SocketAddr, ToSocketAddrs as _};
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use venom_broker::redis::hear_broadcasts;
+use venom_mdns::{Announcement, Interfaces, Role};
 use venom_protocol::{AgentId, ControlBroadcast};
 use venom_runtime::{Backends, SkillSet};
 use venom_spore::{Attached, Ready, UpdateGround, Updater};
 
-use super::init;
 use super::nexus::DEVELOPMENT_TOKEN;
 use super::uplink::{Uplink, Who};
+use super::{init, lan};
 use crate::data_dir::{DataDir, PRIVATE_DIRECTORY, make_directory, read_token};
 use crate::failure::{Explain as _, Failure};
 use crate::output;
@@ -41,12 +43,21 @@ pub(crate) async fn run(settings: SporeSettings, data: DataDir) -> Result<(), Fa
     }
     tracing::info!(?settings, "settings of this spore");
     let token = token(&settings, &data)?;
-    let worker = Worker::prepare(&settings, &data, &token).await?;
     let signals = Signals::watch()?;
+    let Some(choice) = nexus::choose(&settings, &signals).await? else {
+        return Ok(());
+    };
+    let settings = SporeSettings {
+        nexus: choice.nexus,
+        ..settings
+    };
+    let mut worker = Worker::prepare(&settings, &data, &token).await?;
+    worker.told.tls = choice.tls;
     let (ready, taken) = oneshot::channel();
     let (drain, quit) = (signals.drain.clone(), signals.quit.clone());
     let uplink = Uplink::begin(settings.uplink.as_ref(), who(&worker));
-    let ended = announced(worker.work(&settings, ready, drain, quit), taken).await;
+    let announcement = announcement(&settings, &worker.told);
+    let ended = announced(worker.work(&settings, ready, drain, quit), taken, announcement).await;
     if let Some(uplink) = uplink {
         tokio::select! {
             () = uplink.end() => {}
@@ -122,17 +133,43 @@ impl Worker {
     }
 }
 
-/// Runs the spore to its end and says when the nexus took it.
+/// Runs the spore to its end and says when the nexus took it: on stdout, and in the LAN.
 async fn announced(
     spore: impl Future<Output = Result<(), Failure>>,
     taken: oneshot::Receiver<Ready>,
+    announcement: Option<(Announcement, Interfaces)>,
 ) -> Result<(), Failure> {
     tokio::pin!(spore);
     tokio::select! {
         ended = &mut spore => return ended,
         taken = taken => if let Ok(ready) = taken { announce(&ready)? },
     }
-    spore.await
+    let announcer = lan::announce(announcement);
+    let ended = spore.await;
+    lan::goodbye(announcer).await;
+    ended
+}
+
+/// What the LAN is told of this spore; nothing when it works for this machine alone.
+fn announcement(
+    settings: &SporeSettings,
+    told_spore: &venom_spore::SporeSettings,
+) -> Option<(Announcement, Interfaces)> {
+    if !settings.mdns.enabled || settings.stays_on_this_machine() {
+        tracing::debug!("this spore does not announce itself in the LAN");
+        return None;
+    }
+    let told = Announcement {
+        role: Role::Spore,
+        hostname: host_name(),
+        address: Ipv6Addr::UNSPECIFIED.into(),
+        port: 0,
+        id: Some(told_spore.node_id.into()),
+        path: "/".to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        tls: false,
+    };
+    Some((told, settings.mdns.interfaces.clone()))
 }
 
 /// Passes on what is broadcast on Redis, for ever. Ends with a Redis setting that cannot be used, found at once.

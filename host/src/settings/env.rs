@@ -127,6 +127,8 @@ pub(crate) const SPORE_NEXUS_URL: &str = "SPORE_NEXUS_URL";
 pub(crate) const SPORE_NEXUS_HOST: &str = "SPORE_NEXUS_HOST";
 /// Port of the nexus.
 pub(crate) const SPORE_NEXUS_PORT: &str = "SPORE_NEXUS_PORT";
+/// Whether the token is shown to a nexus that was only found in the LAN.
+pub(crate) const SPORE_TRUST_LAN: &str = "SPORE_TRUST_LAN";
 /// Token the nexus asks for.
 pub(crate) const SPORE_SHARED_TOKEN: &str = "SPORE_SHARED_TOKEN";
 /// Tags, comma separated.
@@ -235,6 +237,11 @@ pub(crate) const FLEET_MAX_ASSETS: &str = "FLEET_MAX_ASSETS_PER_SITE";
 pub(crate) const RUNTIME_MAX_MEMORY: &str = "VENOM_MAX_MEMORY";
 /// `off`, `on` or `auto`.
 pub(crate) const RUNTIME_DIRTY_PAGE_SCAN: &str = "VENOM_DIRTY_PAGE_SCAN";
+
+/// Whether anything is announced or looked for in the LAN.
+pub(crate) const MDNS: &str = "VENOM_MDNS";
+/// Interfaces that is done on, comma separated.
+pub(crate) const MDNS_INTERFACES: &str = "VENOM_MDNS_INTERFACES";
 
 /// Redis as a URL; beats host, port and database.
 pub(crate) const REDIS_URL: &str = "REDIS_URL";

@@ -32,6 +32,8 @@ pub(crate) struct File {
     pub fleet: FleetFile,
     /// OCI registries.
     pub registry: RegistryFile,
+    /// Finding each other in the LAN.
+    pub mdns: MdnsFile,
     /// The sandbox, wherever skills run.
     pub runtime: RuntimeFile,
     /// Tasks.
@@ -118,6 +120,7 @@ pub(crate) struct HiveFile {
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct SporeFile {
     pub nexus: Option<String>,
+    pub trust_lan: Option<bool>,
     pub token: Option<Secret>,
     pub name: Option<String>,
     pub tags: Option<Vec<String>>,
@@ -209,6 +212,14 @@ pub(crate) struct ClientFile {
     pub nexus: Option<String>,
     pub token: Option<Secret>,
     pub ca_file: Option<PathBuf>,
+}
+
+/// `[mdns]`
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct MdnsFile {
+    pub enabled: Option<bool>,
+    pub interfaces: Option<Vec<venom_mdns::Selector>>,
 }
 
 /// `[runtime]`

@@ -9,7 +9,7 @@ use venom_nexus::{LoadWeights, RateLimits};
 
 use super::sandbox::SandboxNames;
 use super::{
-    FleetKept, HiveSettings, ReleaseSettings, SandboxSettings, Secret, SettingError, Sources, UplinkSettings, env,
+    FleetKept, HiveSettings, MdnsSettings, ReleaseSettings, SandboxSettings, Secret, SettingError, Sources, UplinkSettings, env,
 };
 use crate::cli::{NexusArgs, SandboxArgs};
 
@@ -41,6 +41,7 @@ pub(crate) struct NexusSettings {
     pub fleet: FleetKept,
     /// Server it shows itself to.
     pub uplink: Option<UplinkSettings>,
+    pub mdns: MdnsSettings,
 }
 
 /// A certificate and its key.
@@ -126,6 +127,7 @@ impl NexusSettings {
             releases: ReleaseSettings::merge(sources)?,
             fleet: FleetKept::merge(args.fleet, uplink.as_ref(), sources)?,
             uplink,
+            mdns: MdnsSettings::merge(args.mdns, sources)?,
         };
         settings.check()?;
         Ok(settings)

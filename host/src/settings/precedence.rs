@@ -111,6 +111,8 @@ fn nexus() {
         |s| s.dev.to_string() => ["--dev"] -> "true", [] -> "", "" -> "", "false";
         |s| s.releases.quota.0.to_string() => [] -> "", [RELEASE_QUOTA = "3 KiB"] -> "3072", "[releases]\nquota = \"2 KiB\"" -> "2048", "4294967296";
         |s| s.releases.max_downloads.to_string() => [] -> "", [RELEASE_MAX_DOWNLOADS = "3"] -> "3", "[releases]\nmax_downloads = 2" -> "2", "64";
+        |s| mdns(&s.mdns) => ["--no-mdns"] -> "off", [MDNS = "on"] -> "on", "[mdns]\nenabled = false" -> "off", "on";
+        |s| mdns(&s.mdns) => ["--mdns-interface", "c,!d", "--mdns-interface", "10.0.0.5"] -> "on c !d 10.0.0.5", [MDNS_INTERFACES = "b, !e"] -> "on b !e", "[mdns]\ninterfaces = [\"a\"]" -> "on a", "on";
         |s| format!("{:?}", s.releases.rollout_lifetime) => [] -> "", [ROLLOUT_LIFETIME = "3m"] -> "180s", "[releases]\nrollout_lifetime = 60" -> "60s", "600s";
         |s| revealed(&s.fleet.database) => ["--database-url", "sqlite:c"] -> "sqlite:c", [DATABASE_URL = "postgres://b"] -> "postgres://b", "[fleet]\ndatabase_url = \"sqlite:a\"" -> "sqlite:a", "sqlite:/d/fleet.db";
         |s| s.fleet.database.is_some().to_string() => ["--no-fleet"] -> "false", [ENABLE_FLEET = "on"] -> "true", "[fleet]\nenabled = false" -> "false", "true";
@@ -129,6 +131,15 @@ fn nexus() {
         |s| s.fleet.rules.max_agents.to_string() => [] -> "", [FLEET_MAX_AGENTS = "3"] -> "3", "[fleet]\nmax_agents = 2" -> "2", "100000";
         |s| s.fleet.rules.max_assets_per_site.to_string() => [] -> "", [FLEET_MAX_ASSETS = "3"] -> "3", "[fleet]\nmax_assets_per_site = 2" -> "2", "100000";
     }, nexus_of, "nexus");
+}
+
+fn mdns(settings: &MdnsSettings) -> String {
+    let on = if settings.enabled { "on" } else { "off" };
+    [on.to_owned()]
+        .into_iter()
+        .chain(settings.interfaces.selectors().iter().map(ToString::to_string))
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 fn registry_of(command: Command, sources: &Sources) -> RegistrySettings {
@@ -222,6 +233,10 @@ fn spore() {
         |s| s.nexus.clone() => ["--nexus", "http://c"] -> "http://c", [SPORE_NEXUS_HOST = "b", SPORE_NEXUS_PORT = "9"] -> "http://b:9", "[spore]\nnexus = \"http://a\"" -> "http://a", "http://127.0.0.1:8000";
         |s| s.nexus.clone() => [] -> "", [SPORE_NEXUS_HOST = "b"] -> "http://b:8000", "" -> "", "http://127.0.0.1:8000";
         |s| s.nexus.clone() => [] -> "", [SPORE_NEXUS_PORT = "9"] -> "http://127.0.0.1:9", "" -> "", "http://127.0.0.1:8000";
+        |s| s.nexus_is_named.to_string() => ["--nexus", "http://c"] -> "true", [SPORE_NEXUS_PORT = "9"] -> "true", "[spore]\nnexus = \"http://a\"" -> "true", "false";
+        |s| s.trust_lan.to_string() => ["--trust-lan"] -> "true", [SPORE_TRUST_LAN = "off"] -> "false", "[spore]\ntrust_lan = true" -> "true", "false";
+        |s| mdns(&s.mdns) => ["--no-mdns"] -> "off", [MDNS = "on"] -> "on", "[mdns]\nenabled = false" -> "off", "on";
+        |s| mdns(&s.mdns) => ["--mdns-interface", "c"] -> "on c", [MDNS_INTERFACES = "b"] -> "on b", "[mdns]\ninterfaces = [\"!a\"]" -> "on !a", "on";
         |s| revealed(&s.token) => ["--token", "c"] -> "c", [SPORE_SHARED_TOKEN = "b"] -> "b", "[spore]\ntoken = \"a\"" -> "a", "-";
         |s| s.name.clone() => ["--name", "c"] -> "c", [SPORE_NODE_NAME = "b"] -> "b", "[spore]\nname = \"a\"" -> "a", "here";
         |s| s.tags.join("|") => ["--tag", "c", "--tag", "d"] -> "c|d", [SPORE_NODE_TAGS = "b, gpu,"] -> "b|gpu", "[spore]\ntags = [\"a\"]" -> "a", "";

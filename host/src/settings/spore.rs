@@ -9,7 +9,9 @@ use venom_spore::{DEFAULT_CONCURRENCY, DEFAULT_QUEUE};
 
 use super::client::DEFAULT_NEXUS;
 use super::sandbox::SandboxNames;
-use super::{SandboxSettings, Seconds, Secret, SettingError, Sources, UpdateSettings, UplinkSettings, env, redis};
+use super::{
+    MdnsSettings, SandboxSettings, Seconds, Secret, SettingError, Sources, Switch, UpdateSettings, UplinkSettings, env, redis,
+};
 use crate::cli::{SandboxArgs, SporeArgs};
 
 const DEFAULT_HEARTBEAT: Duration = Duration::from_secs(30);
@@ -20,6 +22,10 @@ const DEFAULT_DRAIN: Duration = Duration::from_secs(30);
 pub(crate) struct SporeSettings {
     pub dev: bool,
     pub nexus: String,
+    /// False: nobody named a nexus, `nexus` is the default, and one in the LAN comes before it.
+    pub nexus_is_named: bool,
+    /// Whether the token is shown to a nexus that was only found in the LAN.
+    pub trust_lan: bool,
     /// Absent: the one in the data directory.
     pub token: Option<Secret>,
     pub name: String,
@@ -40,6 +46,7 @@ pub(crate) struct SporeSettings {
     pub broadcast_channel: String,
     /// Server it shows itself to, beside its nexus.
     pub uplink: Option<UplinkSettings>,
+    pub mdns: MdnsSettings,
 }
 
 impl SporeSettings {
@@ -54,9 +61,18 @@ impl SporeSettings {
             policy: args.policy,
             trust: args.trust,
         };
+        let named = nexus(args.nexus, sources)?;
         let settings = Self {
             dev: args.dev,
-            nexus: nexus(args.nexus, sources)?,
+            nexus_is_named: named.is_some(),
+            nexus: named.unwrap_or_else(|| DEFAULT_NEXUS.to_owned()),
+            trust_lan: sources
+                .pick_switch(
+                    args.trust_lan.then_some(Switch(true)),
+                    env::SPORE_TRUST_LAN,
+                    file.trust_lan,
+                )?
+                .unwrap_or(false),
             token: sources.pick(args.token.map(Secret::new), env::SPORE_SHARED_TOKEN, file.token.clone())?,
             name: sources
                 .pick(args.name, env::SPORE_NODE_NAME, file.name.clone())?
@@ -93,6 +109,7 @@ impl SporeSettings {
                 )?
                 .unwrap_or_else(|| venom_broker::Settings::default().broadcast_channel),
             uplink: UplinkSettings::merge(args.uplink, sources)?,
+            mdns: MdnsSettings::merge(args.mdns, sources)?,
         };
         settings.check()?;
         Ok(settings)
@@ -104,7 +121,7 @@ impl SporeSettings {
                 "a concurrency of 0 would run no call; give 1 or more".to_owned(),
             ));
         }
-        if self.dev && !self.nexus.split(',').all(|nexus| is_loopback(nexus.trim())) {
+        if self.dev && !self.stays_on_this_machine() {
             return Err(SettingError::Impossible(format!(
                 "--dev lets whoever asks run commands and use files here, so it works for a nexus on loopback only, \
                  not for {}; leave --dev out and write a policy.toml, or use http://127.0.0.1:PORT",
@@ -115,23 +132,19 @@ impl SporeSettings {
     }
 }
 
-/// One URL, or host and port as the first spores had them.
-fn nexus(flag: Option<String>, sources: &Sources) -> Result<String, SettingError> {
+/// One URL, or host and port as the first spores had them; `None` when nobody said.
+fn nexus(flag: Option<String>, sources: &Sources) -> Result<Option<String>, SettingError> {
     if let Some(url) = flag.or_else(|| sources.env.get(env::SPORE_NEXUS_URL).map(str::to_owned)) {
-        return Ok(url);
+        return Ok(Some(url));
     }
     let host = sources.env.get(env::SPORE_NEXUS_HOST);
     let port: Option<u16> = sources.env.parse(env::SPORE_NEXUS_PORT)?;
     if host.is_some() || port.is_some() {
         let host = host.unwrap_or("127.0.0.1");
-        return Ok(format!("http://{host}:{}", port.unwrap_or(super::nexus::DEFAULT_PORT)));
+        let port = port.unwrap_or(super::nexus::DEFAULT_PORT);
+        return Ok(Some(format!("http://{host}:{port}")));
     }
-    Ok(sources
-        .file
-        .spore
-        .nexus
-        .clone()
-        .unwrap_or_else(|| DEFAULT_NEXUS.to_owned()))
+    Ok(sources.file.spore.nexus.clone())
 }
 
 /// A flag means it; otherwise `ENABLE_HIVE=false` keeps a spore away from the Redis of its environment.
@@ -172,6 +185,13 @@ fn switched_off(sources: &Sources) -> Result<Vec<&'static str>, SettingError> {
         .filter(|(_, on)| !on)
         .map(|(skill, _)| skill)
         .collect())
+}
+
+impl SporeSettings {
+    /// Whether all its nexuses are on this machine, so that nobody else has to do with it.
+    pub(crate) fn stays_on_this_machine(&self) -> bool {
+        self.nexus.split(',').all(|nexus| is_loopback(nexus.trim()))
+    }
 }
 
 /// Whether the host of `scheme://host:port/...` or `host:port` is this machine and cannot be another.

@@ -81,7 +81,9 @@ const FLEET: [&str; 25] = [
     "findings reopen",
 ];
 
-const MORE: [&str; 17] = [
+const MORE: [&str; 19] = [
+    "discover",
+    "provision",
     "audit",
     "audit verify",
     "audit show",

@@ -109,6 +109,8 @@ impl Home {
         }
         command
             .env("VENOM_DATA_DIR", self.path())
+            // the network of whoever runs the tests is not theirs to speak in
+            .env("VENOM_MDNS", "off")
             .env("CARGO_TARGET_DIR", target_dir());
         command
     }

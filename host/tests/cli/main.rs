@@ -25,6 +25,7 @@ mod host_program;
 mod init;
 mod maps;
 mod mistakes;
+mod provisioning;
 #[path = "../../crates/broker/tests/support/redis_server.rs"]
 #[expect(dead_code, clippy::expect_used, reason = "these tests use a part of it")]
 mod redis_server;
@@ -34,4 +35,5 @@ mod releases;
 mod roots;
 mod serving;
 mod skills;
+mod ssh_server;
 mod tasks;

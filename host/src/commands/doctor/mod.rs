@@ -3,6 +3,7 @@
 mod agent;
 mod files;
 mod hive;
+mod lan;
 mod machine;
 mod network;
 mod updates;
@@ -139,6 +140,7 @@ async fn all(args: &DoctorArgs, sources: &Sources) -> Vec<Check> {
     ) {
         checks.extend(network::check(&client, &own, &data).await);
         checks.extend(hive::check(&own.hive).await);
+        checks.push(lan::check(&own.mdns));
     }
     checks
 }
