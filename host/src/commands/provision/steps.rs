@@ -1,0 +1,647 @@
+//! The steps, one after the other. Each is safe to repeat: what is there already stays.
+
+use std::time::Duration;
+
+use sha2::{Digest as _, Sha256};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use super::nexus::{self, Enrolment};
+use super::plan::Plan;
+use super::report::{Outcome, Report, Step};
+use super::ssh::{As, Said, Script, Ssh};
+use super::survey::{Facts, Place, Service, State, printable};
+use super::undo::{self, How, Undo};
+use super::{scripts, unit};
+use crate::client::NexusClient;
+use crate::failure::{Explain as _, Failure};
+use crate::output;
+use crate::settings::Secret;
+
+/// Longest a small script may take.
+const QUICK: Duration = Duration::from_secs(60);
+/// Longest registering and starting may take: both talk to the nexus.
+const TALK: Duration = Duration::from_secs(120);
+/// An upload that is slower on the whole is given up.
+const SLOWEST_BYTES_PER_SECOND: u64 = 64 * 1024;
+/// Bytes sent at one time.
+const CHUNK: usize = 256 * 1024;
+
+/// Everything a run needs and what it has done so far.
+pub(super) struct Work<'a> {
+    plan: &'a Plan,
+    pub ssh: Ssh,
+    client: Option<NexusClient>,
+    pub report: Report,
+    step: Step,
+    undos: Vec<Undo>,
+    by: As,
+    /// Whether the agent that ran before is to be started again by an undo.
+    remembered: bool,
+}
+
+impl<'a> Work<'a> {
+    pub(super) fn new(plan: &'a Plan, ssh: Ssh, client: Option<NexusClient>, report: Report) -> Self {
+        Self {
+            plan,
+            ssh,
+            client,
+            report,
+            step: Step::Connect,
+            undos: Vec::new(),
+            by: As::Login,
+            remembered: false,
+        }
+    }
+
+    /// From the first look to the agent that is online.
+    pub(super) async fn run(&mut self) -> Result<(), Failure> {
+        self.step = Step::Look;
+        let (place, state, has_same_unit) = self.look().await?;
+        if self.plan.dry_run {
+            self.foretell(&place, &state);
+            return Ok(());
+        }
+        self.step = Step::Enrol;
+        let enrolment = self.enrol(&state).await?;
+        self.step = Step::Upload;
+        let new = self.upload(&place, &state).await?;
+        self.step = Step::Install;
+        let old = self.install(&place, &state, new.as_deref()).await?;
+        self.step = Step::Register;
+        self.register(&place, &state, enrolment).await?;
+        self.step = Step::Start;
+        let is_fresh = new.is_some() || !state.is_registered || !state.is_active;
+        let before = self.seen().await?;
+        let old_unit = self.start(&place, &state, is_fresh, has_same_unit).await?;
+        self.step = Step::Online;
+        let restarted = is_fresh || old_unit.is_some();
+        self.online(&place, before.filter(|_| restarted)).await?;
+        self.clean_up(&place, old, old_unit).await;
+        Ok(())
+    }
+
+    /// Tells what failed, puts everything back, and answers at which step it was.
+    pub(super) async fn fail(&mut self, failure: &Failure) -> Step {
+        self.report.tell(self.step, Outcome::Failed, failure.summary());
+        let undos = std::mem::take(&mut self.undos);
+        undo::all(undos, &mut self.ssh, self.client.as_ref(), &mut self.report).await;
+        self.step
+    }
+
+    async fn look(&mut self) -> Result<(Place, State, bool), Failure> {
+        let said = self.script(scripts::LOOK, &[], QUICK).await?;
+        let look = Facts::read(&fine(said, "the machine cannot be looked at")?);
+        let (system, machine) = (
+            look.get("system").unwrap_or_default(),
+            look.get("machine").unwrap_or_default(),
+        );
+        self.plan.program.fits(system, machine)?;
+        let place = Place::decide(&look, &self.plan.wish)?;
+        self.by = if place.sudo { As::Sudo } else { As::Login };
+        let words = [
+            place.prefix.as_str(),
+            &place.data_dir,
+            place.service.as_str(),
+            &place.unit,
+            &place.account,
+        ];
+        let said = self.script(scripts::STATE, &words, QUICK).await?;
+        let facts = Facts::read(&fine(said, "the machine cannot be looked at")?);
+        let state = State::read(&facts, &place, self.plan.program.bytes)?;
+        let has_same_unit = facts.get("unit_sha256") == Some(digest(unit::text(&place).as_bytes()).as_str());
+        self.report.previous_version.clone_from(&state.version);
+        self.report.agent_id.clone_from(&state.agent_id);
+        let there = match (&state.version, state.is_registered, state.is_active) {
+            (Some(version), true, true) => format!("an agent runs, version {version}"),
+            (Some(version), true, false) => format!("an agent that does not run, version {version}"),
+            (Some(version), false, _) => format!("venom-host {version}, no agent"),
+            (None, true, _) => "an agent without its program".to_owned(),
+            (None, false, _) if state.has_program => "a venom-host that does not start".to_owned(),
+            (None, false, _) => "nothing of Venom yet".to_owned(),
+        };
+        let by = if place.sudo { ", by sudo" } else { "" };
+        let how = match place.service {
+            Service::System => "systemd",
+            Service::User => "systemd of the user",
+            Service::None => "no service",
+        };
+        let detail = format!("{system} {machine}, {how}{by}: {there}");
+        self.report.tell(Step::Look, Outcome::Done, detail);
+        Ok((place, state, has_same_unit))
+    }
+
+    fn foretell(&mut self, place: &Place, state: &State) {
+        let is_same = state.sha256.as_deref() == Some(self.plan.program.sha256.as_str());
+        let program = place.program();
+        let mut say = |step, is_there: bool, there: String, planned: String| {
+            if is_there {
+                self.report.tell(step, Outcome::Unchanged, there);
+            } else {
+                self.report.tell(step, Outcome::Planned, planned);
+            }
+        };
+        let enrol = match &self.plan.enrol {
+            Some(_) => "use the enrol string that was given".to_owned(),
+            None => format!(
+                "make an enrolment for one agent of site {} at the nexus",
+                self.plan.site.as_deref().unwrap_or("default")
+            ),
+        };
+        say(
+            Step::Enrol,
+            state.is_registered,
+            "an agent is registered there".to_owned(),
+            enrol,
+        );
+        let megabytes = self.plan.program.bytes.div_ceil(1024 * 1024);
+        say(
+            Step::Upload,
+            is_same,
+            format!("{program} is the same"),
+            format!("send {megabytes} MiB"),
+        );
+        let kept = if state.has_program {
+            "; the old one is kept as venom-host.previous"
+        } else {
+            ""
+        };
+        say(
+            Step::Install,
+            is_same,
+            program.clone(),
+            format!("put it at {program}{kept}"),
+        );
+        let register = format!("register as {} in {}", place.account, place.data_dir);
+        say(
+            Step::Register,
+            state.is_registered,
+            format!("registered in {}", place.data_dir),
+            register,
+        );
+        let start = match place.service {
+            Service::System | Service::User => format!("write {} and start it", place.unit),
+            Service::None => "start it with `venom-host agent start`".to_owned(),
+        };
+        say(Step::Start, false, String::new(), start);
+    }
+
+    async fn enrol(&mut self, state: &State) -> Result<Option<Enrolment>, Failure> {
+        if state.is_registered {
+            let id = state.agent_id.as_deref().unwrap_or("an agent");
+            let unused = if self.plan.enrol.is_some() {
+                "; the enrol string is not used"
+            } else {
+                ""
+            };
+            let detail = format!("registered as {id} already{unused}");
+            self.report.tell(Step::Enrol, Outcome::Unchanged, detail);
+            return Ok(None);
+        }
+        let enrolment = match (&self.plan.enrol, &self.client) {
+            (Some(string), _) => Enrolment {
+                string: string.clone(),
+                id: None,
+            },
+            (None, Some(client)) => {
+                let (site, tags) = (self.plan.site.as_deref(), &self.plan.tags);
+                let made = nexus::enrol(client, self.plan.target.as_str(), site, tags).await?;
+                if let Some(id) = &made.id {
+                    self.undos.push(Undo {
+                        step: Step::Enrol,
+                        what: "the enrolment is withdrawn".to_owned(),
+                        how: How::Withdraw(id.clone()),
+                    });
+                }
+                made
+            }
+            (None, None) => {
+                return Err(Failure::new(
+                    "there is neither an enrol string nor a nexus to ask for one",
+                ));
+            }
+        };
+        if let Some(host) = nexus::loopback_host(enrolment.string.reveal()) {
+            let real = self.ssh.real_host().await;
+            if !real.is_some_and(|real| nexus::is_loopback(&real)) {
+                return Err(Failure::new(format!("the agent there could not reach the nexus at {host}"))
+                    .because("that is an address of this machine only")
+                    .help("let the nexus listen on an address of the network (--bind IP, with TLS), and ask it there: --nexus URL"));
+            }
+        }
+        let from = if enrolment.id.is_some() {
+            "an enrolment for one agent"
+        } else {
+            "the enrol string that was given"
+        };
+        self.report.tell(Step::Enrol, Outcome::Done, from);
+        Ok(Some(enrolment))
+    }
+
+    /// Answers the name of the new program beside the old one; `None` when they are the same.
+    async fn upload(&mut self, place: &Place, state: &State) -> Result<Option<String>, Failure> {
+        let program = &self.plan.program;
+        if state.sha256.as_deref() == Some(program.sha256.as_str()) {
+            let detail = format!("{} is the same", place.program());
+            self.report.tell(Step::Upload, Outcome::Unchanged, detail);
+            self.report.version.clone_from(&state.version);
+            return Ok(None);
+        }
+        let new = format!(".venom-host.new.{}", uuid::Uuid::new_v4().simple());
+        let path = format!("{}/{new}", place.prefix);
+        if !state.has_prefix {
+            self.note(
+                Step::Upload,
+                "an empty directory is removed",
+                scripts::REMOVE_EMPTY,
+                &[&place.prefix],
+            );
+        }
+        self.note(Step::Upload, "what was sent is removed", scripts::REMOVE, &[&path]);
+        let bytes = program.bytes.to_string();
+        let words = [place.prefix.as_str(), &new, &bytes];
+        let patience = QUICK + Duration::from_secs(program.bytes / SLOWEST_BYTES_PER_SECOND);
+        let bar = bar(program.bytes);
+        let mut file = tokio::fs::File::open(&program.path)
+            .await
+            .or_fail(format!("the program {} cannot be read", program.path.display()))?;
+        let script = Script {
+            text: scripts::UPLOAD,
+            words: words.to_vec(),
+            by: self.by,
+            patience,
+        };
+        let said = self.ssh.run_with(&script, async |stdin| {
+            let mut chunk = vec![0; CHUNK];
+            loop {
+                let read = file.read(&mut chunk).await?;
+                if read == 0 {
+                    return Ok(());
+                }
+                stdin.write_all(chunk.get(..read).unwrap_or_default()).await?;
+                bar.inc(read as u64);
+            }
+        });
+        let said = said.await;
+        bar.finish_and_clear();
+        let facts = Facts::read(&fine(said?, "the program did not arrive there")?);
+        if facts.get("sha256") != Some(program.sha256.as_str()) {
+            return Err(Failure::new("the program arrived changed")
+                .because(format!(
+                    "its SHA-256 is {} here, {} there",
+                    program.sha256,
+                    facts.get("sha256").unwrap_or("none")
+                ))
+                .help("run the same command again"));
+        }
+        self.report.tell(
+            Step::Upload,
+            Outcome::Done,
+            format!("{} MiB, SHA-256 as here", program.bytes.div_ceil(1024 * 1024)),
+        );
+        let said = self.script(scripts::TRY, &[&path], QUICK).await?;
+        let facts = Facts::read(
+            &fine(said, "the program does not start on that machine").map_err(|failure| {
+                failure
+                    .help("its system may be too old for this build: name a statically linked one with --program FILE")
+            })?,
+        );
+        let version = facts.get("said").and_then(|said| said.strip_prefix("venom-host "));
+        let Some(version) = version else {
+            return Err(Failure::new("what arrived does not say that it is venom-host")
+                .help("name the right program with --program FILE"));
+        };
+        self.report.version = Some(version.to_owned());
+        Ok(Some(new))
+    }
+
+    /// Answers under which name the old program is kept meanwhile.
+    async fn install(&mut self, place: &Place, state: &State, new: Option<&str>) -> Result<Option<String>, Failure> {
+        let Some(new) = new else {
+            self.report.tell(Step::Install, Outcome::Unchanged, place.program());
+            return Ok(None);
+        };
+        self.remember_what_runs(place, state);
+        let old = format!(".venom-host.old.{}", uuid::Uuid::new_v4().simple());
+        let what = if state.has_program {
+            "the old program is back"
+        } else {
+            "the program is removed"
+        };
+        self.note(
+            Step::Install,
+            what,
+            scripts::UNINSTALL,
+            &[&place.prefix, &old, yes(state.has_program)],
+        );
+        let said = self
+            .script(scripts::INSTALL, &[&place.prefix, new, &old], QUICK)
+            .await?;
+        fine(said, "the program cannot be put in its place")?;
+        self.report.tell(Step::Install, Outcome::Done, place.program());
+        Ok(Some(old))
+    }
+
+    async fn register(&mut self, place: &Place, state: &State, enrolment: Option<Enrolment>) -> Result<(), Failure> {
+        let Some(enrolment) = enrolment else {
+            self.report.tell(
+                Step::Register,
+                Outcome::Unchanged,
+                format!("registered in {}", place.data_dir),
+            );
+            return Ok(());
+        };
+        if !state.has_account {
+            self.note(
+                Step::Register,
+                "the account is removed",
+                scripts::NO_ACCOUNT,
+                &[&place.account],
+            );
+            let said = self
+                .script(scripts::ACCOUNT, &[&place.account, &place.data_dir], QUICK)
+                .await?;
+            fine(said, &format!("the account {} cannot be made", place.account))?;
+        }
+        if state.has_data {
+            self.note(
+                Step::Register,
+                "the registration is removed",
+                scripts::UNREGISTER,
+                &[&place.data_dir],
+            );
+        } else {
+            self.note(
+                Step::Register,
+                "the data directory is removed",
+                scripts::NO_DATA,
+                &[&place.data_dir],
+            );
+            let said = self
+                .script(scripts::DATA, &[&place.data_dir, &place.account], QUICK)
+                .await?;
+            fine(said, &format!("the data directory {} cannot be made", place.data_dir))?;
+        }
+        let said = self
+            .agent(place, &["register", "--enrol", "-", "--json"], Some(&enrolment.string))
+            .await?;
+        let out = fine(said, "the agent did not register").map_err(|failure| {
+            failure.help("what it says of the nexus is seen from that machine: it must reach the nexus's address")
+        })?;
+        let id = serde_json::from_str::<serde_json::Value>(&out)
+            .ok()
+            .and_then(|answer| Some(printable(answer.get("agent_id")?.as_str()?)));
+        let Some(id) = id else {
+            return Err(Failure::new("the agent registered, but did not say its id")
+                .help("compare the versions of both programs"));
+        };
+        if self.client.is_some() {
+            self.undos.push(Undo {
+                step: Step::Register,
+                what: "the agent is deregistered".to_owned(),
+                how: How::Deregister(id.clone()),
+            });
+        }
+        self.report.tell(
+            Step::Register,
+            Outcome::Done,
+            format!("agent {id} as {}", place.account),
+        );
+        self.report.agent_id = Some(id);
+        Ok(())
+    }
+
+    /// Answers under which name the old unit is kept meanwhile, when one was written.
+    async fn start(
+        &mut self,
+        place: &Place,
+        state: &State,
+        is_fresh: bool,
+        has_same_unit: bool,
+    ) -> Result<Option<String>, Failure> {
+        let is_unit = place.service != Service::None;
+        if !is_fresh && (has_same_unit || !is_unit) {
+            self.report.tell(Step::Start, Outcome::Unchanged, "it runs");
+            return Ok(None);
+        }
+        self.remember_what_runs(place, state);
+        if !is_unit {
+            return self.start_without_unit(place, state).await.map(|()| None);
+        }
+        let (scope, text) = (place.service.scope(), unit::text(place));
+        let old = format!("{}.before-provision", place.unit);
+        let what = if state.has_unit {
+            "the old unit is back"
+        } else {
+            "the service is removed"
+        };
+        self.note(
+            Step::Start,
+            what,
+            scripts::NO_SERVICE,
+            &[&place.unit, scope, &old, yes(state.has_unit)],
+        );
+        let script = Script {
+            text: scripts::SERVICE,
+            words: vec![&place.unit, scope, &old],
+            by: self.by,
+            patience: TALK,
+        };
+        let said = self
+            .ssh
+            .run_with(&script, async |stdin| stdin.write_all(text.as_bytes()).await)
+            .await?;
+        if said.code != 0 {
+            self.last_words(place).await;
+        }
+        let out = fine(said, "the service cannot be started")?;
+        let lingers = if Facts::read(&out).get("lingers") == Some("no") {
+            " (it ends when the user logs out: `loginctl enable-linger` there needs root)"
+        } else {
+            ""
+        };
+        self.report
+            .tell(Step::Start, Outcome::Done, format!("{}{lingers}", place.unit));
+        Ok(Some(old))
+    }
+
+    async fn start_without_unit(&mut self, place: &Place, state: &State) -> Result<(), Failure> {
+        if state.is_active {
+            let said = self.agent(place, &["stop"], None).await?;
+            fine(said, "the agent that runs cannot be stopped")?;
+        }
+        let words = run_as(place, &["stop"]);
+        self.undos.push(Undo {
+            step: Step::Start,
+            what: "the new agent is stopped".to_owned(),
+            how: How::Script {
+                text: scripts::RUN_AS,
+                words,
+                by: self.by,
+            },
+        });
+        let said = self.agent(place, &["start"], None).await?;
+        fine(said, "the agent cannot be started")?;
+        self.report
+            .tell(Step::Start, Outcome::Done, "it runs, until the machine is started anew");
+        Ok(())
+    }
+
+    /// The agent as the nexus saw it last.
+    async fn seen(&self) -> Result<Option<venom_protocol::AgentView>, Failure> {
+        match (&self.client, &self.report.agent_id) {
+            (Some(client), Some(id)) => nexus::agent(client, id).await,
+            _ => Ok(None),
+        }
+    }
+
+    async fn online(&mut self, place: &Place, before: Option<venom_protocol::AgentView>) -> Result<(), Failure> {
+        if let (Some(client), Some(id)) = (&self.client, self.report.agent_id.clone()) {
+            let waited = nexus::wait_online(client, &id, before.as_ref(), self.plan.wait).await;
+            if waited.is_err() {
+                self.last_words(place).await;
+            }
+            let detail = if waited? {
+                format!("the nexus hears it; it waits for `venom-host agent approve {id}`")
+            } else {
+                "the nexus hears it".to_owned()
+            };
+            self.report.tell(Step::Online, Outcome::Done, detail);
+            return Ok(());
+        }
+        let said = self.agent(place, &["status", "--json"], None).await?;
+        if said.code != 0 {
+            self.last_words(place).await;
+        }
+        fine(said, "the agent does not run")?;
+        self.report.tell(
+            Step::Online,
+            Outcome::Done,
+            "it runs (only with an operator token can the nexus be asked)",
+        );
+        Ok(())
+    }
+
+    /// What is kept is named as people expect it; none of it matters enough to fail for.
+    async fn clean_up(&mut self, place: &Place, old: Option<String>, old_unit: Option<String>) {
+        self.undos.clear();
+        if let Some(old) = old {
+            let kept = self.script(scripts::KEEP, &[&place.prefix, &old], QUICK).await;
+            if let Err(failure) = kept.and_then(|said| fine(said, "the old program is not kept")) {
+                output::note(failure.summary());
+            }
+        }
+        if let Some(old_unit) = old_unit {
+            // A leftover that systemd does not read.
+            let _ = self.script(scripts::REMOVE, &[&old_unit], QUICK).await;
+        }
+    }
+
+    fn remember_what_runs(&mut self, place: &Place, state: &State) {
+        if self.remembered || !state.is_active {
+            return;
+        }
+        self.remembered = true;
+        let (text, words) = match place.service {
+            Service::None => (scripts::RUN_AS, run_as(place, &["start"])),
+            Service::System | Service::User => (scripts::RESTART, vec![place.service.scope().to_owned()]),
+        };
+        self.undos.push(Undo {
+            step: Step::Start,
+            what: "the agent that ran before runs again".to_owned(),
+            how: How::Script {
+                text,
+                words,
+                by: self.by,
+            },
+        });
+    }
+
+    fn note(&mut self, step: Step, what: &str, text: &'static str, words: &[&str]) {
+        self.undos.push(Undo {
+            step,
+            what: what.to_owned(),
+            how: How::Script {
+                text,
+                words: words.iter().map(|word| (*word).to_owned()).collect(),
+                by: self.by,
+            },
+        });
+    }
+
+    async fn script(&mut self, text: &str, words: &[&str], patience: Duration) -> Result<Said, Failure> {
+        let script = Script {
+            text,
+            words: words.to_vec(),
+            by: self.by,
+            patience,
+        };
+        self.ssh.run(&script).await
+    }
+
+    /// Runs `venom-host agent ...` there, as the agent's account.
+    async fn agent(&mut self, place: &Place, words: &[&str], stdin: Option<&Secret>) -> Result<Said, Failure> {
+        let words = run_as(place, words);
+        let script = Script {
+            text: scripts::RUN_AS,
+            words: words.iter().map(String::as_str).collect(),
+            by: self.by,
+            patience: TALK,
+        };
+        let feed = stdin.map(|secret| format!("{}\n", secret.reveal())).unwrap_or_default();
+        self.ssh
+            .run_with(&script, async |stdin| stdin.write_all(feed.as_bytes()).await)
+            .await
+    }
+
+    /// What the service said last, for who looks for the reason.
+    async fn last_words(&mut self, place: &Place) {
+        if place.service == Service::None {
+            return;
+        }
+        if let Ok(said) = self.script(scripts::JOURNAL, &[place.service.scope()], QUICK).await {
+            for line in said.out.lines() {
+                output::note(format!("      there    | {}", printable(line)));
+            }
+        }
+    }
+}
+
+/// The words of a program run as the agent's account.
+fn run_as(place: &Place, words: &[&str]) -> Vec<String> {
+    let program = place.program();
+    let first = [place.account.as_str(), &program, "--data-dir", &place.data_dir, "agent"];
+    first.iter().chain(words).map(|word| (*word).to_owned()).collect()
+}
+
+/// What a script printed, or why it failed.
+fn fine(said: Said, what: &str) -> Result<String, Failure> {
+    if said.code == 0 {
+        return Ok(said.out);
+    }
+    let words: Vec<String> = said.err.lines().rev().take(8).map(printable).collect();
+    let words: Vec<&str> = words.iter().rev().map(String::as_str).collect();
+    let why = match words.join("\n") {
+        words if words.trim().is_empty() => format!("it ended with {} and said nothing", said.code),
+        words => words,
+    };
+    Err(Failure::new(what).because(why))
+}
+
+fn yes(is: bool) -> &'static str {
+    if is { "yes" } else { "no" }
+}
+
+fn digest(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn bar(bytes: u64) -> indicatif::ProgressBar {
+    if !output::is_watched() {
+        return indicatif::ProgressBar::hidden();
+    }
+    let bar = indicatif::ProgressBar::new(bytes);
+    if let Ok(style) = indicatif::ProgressStyle::with_template("      upload    {bar:30} {bytes}/{total_bytes} {eta}") {
+        bar.set_style(style);
+    }
+    bar
+}
