@@ -293,7 +293,7 @@ mod tests {
         };
         // These have no default that could stand in a file.
         let examples = [
-            "tls_", "name = ", "tags", "ca_file", "url", "token", "username", "password",
+            "tls_", "nexus = ", "name = ", "tags", "ca_file", "url", "token", "username", "password",
         ];
         assert_eq!(merged(uncommented(&examples)), merged(File::default()));
     }

@@ -9,7 +9,8 @@ use venom_nexus::{LoadWeights, RateLimits};
 
 use super::sandbox::SandboxNames;
 use super::{
-    FleetKept, HiveSettings, MdnsSettings, ReleaseSettings, SandboxSettings, Secret, SettingError, Sources, UplinkSettings, env,
+    FleetKept, HiveSettings, MdnsSettings, ReleaseSettings, SandboxSettings, Secret, SettingError, Sources,
+    UplinkSettings, env,
 };
 use crate::cli::{NexusArgs, SandboxArgs};
 

@@ -10,7 +10,8 @@ use venom_spore::{DEFAULT_CONCURRENCY, DEFAULT_QUEUE};
 use super::client::DEFAULT_NEXUS;
 use super::sandbox::SandboxNames;
 use super::{
-    MdnsSettings, SandboxSettings, Seconds, Secret, SettingError, Sources, Switch, UpdateSettings, UplinkSettings, env, redis,
+    MdnsSettings, SandboxSettings, Seconds, Secret, SettingError, Sources, Switch, UpdateSettings, UplinkSettings, env,
+    redis,
 };
 use crate::cli::{SandboxArgs, SporeArgs};
 

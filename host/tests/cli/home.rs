@@ -159,40 +159,44 @@ impl Home {
 
     /// Starts a long-running command and waits for its line on stdout, which begins with `says`.
     pub(crate) fn start(&self, args: &[&str], says: &str) -> Running {
-        let mut command = self.command(args);
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let (sender, lines) = mpsc::channel();
-        let stdout = child.stdout.take().unwrap();
-        std::thread::spawn(move || {
-            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-                if sender.send(line).is_err() {
-                    break;
-                }
-            }
-        });
-        let mut stderr = child.stderr.take().unwrap();
-        let errors = std::thread::spawn(move || {
-            let mut text = String::new();
-            stderr.read_to_string(&mut text).unwrap();
-            text
-        });
-        let mut running = Running {
-            child,
-            ready: String::new(),
-            errors: Some(errors),
-        };
-        match lines.recv_timeout(PATIENCE) {
-            Ok(line) => match line.strip_prefix(says) {
-                Some(ready) => running.ready = ready.to_owned(),
-                None => panic!("it said `{line}`: {}", running.kill()),
-            },
-            Err(_) => panic!("it never said `{says}`: {}", running.kill()),
-        }
-        running
+        start(self.command(args), says)
     }
 }
 
-fn said(output: Output) -> Said {
+/// Starts a command and waits for its line on stdout, which begins with `says`.
+pub(crate) fn start(mut command: Command, says: &str) -> Running {
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let (sender, lines) = mpsc::channel();
+    let stdout = child.stdout.take().unwrap();
+    std::thread::spawn(move || {
+        for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+            if sender.send(line).is_err() {
+                break;
+            }
+        }
+    });
+    let mut stderr = child.stderr.take().unwrap();
+    let errors = std::thread::spawn(move || {
+        let mut text = String::new();
+        stderr.read_to_string(&mut text).unwrap();
+        text
+    });
+    let mut running = Running {
+        child,
+        ready: String::new(),
+        errors: Some(errors),
+    };
+    match lines.recv_timeout(PATIENCE) {
+        Ok(line) => match line.strip_prefix(says) {
+            Some(ready) => running.ready = ready.to_owned(),
+            None => panic!("it said `{line}`: {}", running.kill()),
+        },
+        Err(_) => panic!("it never said `{says}`: {}", running.kill()),
+    }
+    running
+}
+
+pub(crate) fn said(output: Output) -> Said {
     Said {
         code: output.status.code().unwrap_or(-1),
         out: String::from_utf8(output.stdout).unwrap(),

@@ -23,6 +23,7 @@ mod hive;
 mod home;
 mod host_program;
 mod init;
+mod lan;
 mod maps;
 mod mistakes;
 mod provisioning;
