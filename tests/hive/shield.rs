@@ -74,7 +74,11 @@ fn ids(report: &ShieldReport) -> Vec<&str> {
 }
 
 fn ran(report: &ShieldReport, check: &str, ip: &str, port: u16) -> bool {
-    let ip = if ip.contains(':') { format!("[{ip}]") } else { ip.to_owned() };
+    let ip = if ip.contains(':') {
+        format!("[{ip}]")
+    } else {
+        ip.to_owned()
+    };
     let name = format!("{check}@{ip}:{port}");
     report.checks_run.as_ref().is_some_and(|run| run.contains(&name))
 }

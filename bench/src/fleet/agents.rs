@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use super::http::Connection;
@@ -119,7 +119,12 @@ async fn enrol(address: SocketAddr, count: usize) -> Result<(Vec<Agent>, Duratio
             .ask("POST", "/api/v1/enrolments", "", "", ask.to_string().as_bytes())
             .await?
             .json()?;
-        tokens.push(made["token"].as_str().context("no token")?.to_owned());
+        tokens.push(
+            made.get("token")
+                .and_then(Value::as_str)
+                .context("no token")?
+                .to_owned(),
+        );
     }
     let tokens = Arc::new(tokens);
     let next = Arc::new(AtomicUsize::new(0));
@@ -148,8 +153,16 @@ async fn enrol(address: SocketAddr, count: usize) -> Result<(Vec<Agent>, Duratio
                 let answer = answer.json()?;
                 each.push(at.elapsed().as_secs_f64());
                 agents.push(Agent {
-                    id: answer["agent_id"].as_str().context("no id")?.to_owned(),
-                    token: answer["token"].as_str().context("no token")?.to_owned(),
+                    id: answer
+                        .get("agent_id")
+                        .and_then(Value::as_str)
+                        .context("no id")?
+                        .to_owned(),
+                    token: answer
+                        .get("token")
+                        .and_then(Value::as_str)
+                        .context("no token")?
+                        .to_owned(),
                 });
             }
         });
@@ -172,7 +185,10 @@ async fn beat(address: SocketAddr, agent: &Agent) -> Result<()> {
         .ask("POST", "/api/agents/heartbeat", &agent.token, "", BODY)
         .await?;
     let answer = answer.json()?;
-    ensure!(answer["agent_id"] == agent.id.as_str(), "another agent's answer");
+    ensure!(
+        answer.get("agent_id").and_then(Value::as_str) == Some(agent.id.as_str()),
+        "another agent's answer"
+    );
     Ok(())
 }
 
@@ -226,7 +242,10 @@ async fn ingest(address: SocketAddr, agents: &Arc<Vec<Agent>>) -> Result<(Durati
                     .await?
                     .json()?;
                 each.push(at.elapsed().as_secs_f64());
-                ensure!(answer["assets_ingested"] == ASSETS, "{answer}");
+                ensure!(
+                    answer.get("assets_ingested").is_some_and(|taken| *taken == ASSETS),
+                    "{answer}"
+                );
             }
             anyhow::Ok(each)
         });
@@ -315,7 +334,7 @@ async fn restart(nexus: Running, data: &std::path::Path, address: SocketAddr, ag
     for status in ["stale", "offline"] {
         let path = format!("/api/agents?limit=1&status={status}");
         let listed = operator.ask("GET", &path, "", "", b"").await?.json()?;
-        wrong += listed["total"].as_u64().unwrap_or(0);
+        wrong += listed.get("total").and_then(Value::as_u64).unwrap_or(0);
     }
     let alarms = nexus_alarms(&nexus.ready).await?;
     stop.store(true, Ordering::Relaxed);

@@ -121,7 +121,10 @@ async fn sandboxed(skill: &Skill) -> Result<f64> {
     let answer = skill.invoke(call).await.result?;
     let took = begun.elapsed().as_secs_f64();
     let answer: Value = serde_json::from_str(answer.get())?;
-    let assets = answer["discoveries"][0]["assets"].as_array().context("no assets")?;
+    let assets = answer
+        .pointer("/discoveries/0/assets")
+        .and_then(Value::as_array)
+        .context("no assets")?;
     let open: usize = assets
         .iter()
         .map(|asset| asset["open_ports"].as_array().map_or(0, Vec::len))

@@ -173,7 +173,10 @@ mod tests {
         verdict.add(&CHECK, "One.");
         verdict.add_as(Severity::High, &CHECK, "Two.");
         assert_eq!(ids(&verdict), ["a.b"]);
-        assert_eq!((verdict.issues[0].severity, verdict.issues[0].detail.as_str()), (Severity::High, "One. Two."));
+        assert_eq!(
+            (verdict.issues[0].severity, verdict.issues[0].detail.as_str()),
+            (Severity::High, "One. Two.")
+        );
     }
 
     #[test]

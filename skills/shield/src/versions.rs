@@ -292,7 +292,10 @@ mod tests {
             ..Heard::default()
         });
         assert_eq!(ended.len(), 1);
-        assert!(ended[0].0.contains("OpenSSL 1.0.1e") && ended[0].0.contains("PHP 5.3.3"), "{ended:?}");
+        assert!(
+            ended[0].0.contains("OpenSSL 1.0.1e") && ended[0].0.contains("PHP 5.3.3"),
+            "{ended:?}"
+        );
         assert!(
             ended[0].0.contains("Apache httpd 2.2.15") && ended[0].0.contains("ended on 2017-07-11 (httpd.apache.org"),
             "{ended:?}"

@@ -33,8 +33,7 @@ impl Process {
         let key = directory.path().join("key");
         let made = Command::new("ssh-keygen")
             .args(["-q", "-t", "rsa", "-b", "2048", "-N", "", "-f"])
-            .arg(&key);
-        let made = made
+            .arg(&key)
             .status()
             .await
             .context("ssh-keygen cannot be run (Debian: openssh-client)")?;
@@ -183,7 +182,7 @@ impl Tcp {
 
     /// Answers whatever is said first, and hangs up.
     pub(super) async fn answering(place: &str, answer: &'static [u8]) -> Result<Self> {
-        Self::serve(place, async move |mut stream| {
+        Self::serve(place, move |mut stream| async move {
             let mut heard = vec![0; 4096];
             let read = stream.read(&mut heard).await.unwrap_or(0);
             heard.truncate(read);
@@ -195,7 +194,7 @@ impl Tcp {
 
     /// Says the same again and again, unasked.
     pub(super) async fn repeating(place: &str, said: &'static [u8], pause: Duration) -> Result<Self> {
-        Self::serve(place, async move |mut stream| {
+        Self::serve(place, move |mut stream| async move {
             while stream.write_all(said).await.is_ok() {
                 tokio::time::sleep(pause).await;
             }

@@ -54,10 +54,6 @@ pub(crate) enum Event {
 }
 
 /// Why a connection did not open.
-#[cfg_attr(
-    not(any(test, target_family = "wasm")),
-    expect(dead_code, reason = "outside a sandbox only tests have a network")
-)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Shut {
     /// The host said so: it is there.

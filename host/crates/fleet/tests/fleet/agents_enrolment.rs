@@ -243,7 +243,14 @@ fn sha256(token: &str) -> String {
 
 async fn the_first_use_and_a_retry_at_once_are_one_or_the_other(base: &Base) {
     let (fleet, other) = tokio::join!(base.open(), base.open());
-    let (token, _) = token(&fleet, CreateEnrolment { uses: 40, ..enrolment() }).await;
+    let (token, _) = token(
+        &fleet,
+        CreateEnrolment {
+            uses: 40,
+            ..enrolment()
+        },
+    )
+    .await;
     for round in 0..40 {
         let id = format!("a{round}");
         let first = enrol(&fleet, &token, agent(&id), 1).await.unwrap();

@@ -80,6 +80,8 @@ async fn a_heartbeat_says_what_changed(base: &Base) {
         bytes: 4_096,
         dropped: 1,
         dead: 2,
+        damaged: 1,
+        refused: 4,
     };
     let full = AgentHeartbeat {
         version: Some("2.0".to_owned()),

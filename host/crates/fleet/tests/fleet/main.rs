@@ -42,7 +42,7 @@ mod inventory_gone;
 mod inventory_hostile;
 mod inventory_lists;
 mod inventory_prune;
-mod inventory_speed;
 mod inventory_things;
+mod inventory_volume;
 mod postgres;
 mod seen;

@@ -77,8 +77,8 @@ mod tests {
     use tower::ServiceExt;
 
     use super::*;
-    use crate::NexusSettings;
     use crate::state::Shared;
+    use crate::{NexusSettings, Parts};
 
     async fn status(shared: &Arc<Shared>, path: &str) -> StatusCode {
         let request = Request::get(path).body(Body::empty()).unwrap();
@@ -91,7 +91,7 @@ mod tests {
 
     #[tokio::test]
     async fn ready_only_between_start_and_stop_and_alive_all_the_time() {
-        let shared = Arc::new(Shared::new(NexusSettings::default(), None, None).unwrap());
+        let shared = Arc::new(Shared::new(NexusSettings::default(), Parts::default()).unwrap());
         assert_eq!(status(&shared, "/readyz").await, 503);
         shared.set_ready();
         assert_eq!(status(&shared, "/readyz").await, 200);
