@@ -16,13 +16,14 @@ struct Lan {
     b: String,
 }
 
-fn ip(words: &str) {
+fn ip(words: &str) -> String {
     let output = Command::new("ip")
         .args(words.split_whitespace())
         .output()
         .unwrap_or_else(|error| panic!("this test needs ip (iproute2) in PATH: {error}"));
     let told = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "ip {words} (this test needs root): {told}");
+    String::from_utf8(output.stdout).unwrap()
 }
 
 impl Lan {
@@ -36,12 +37,23 @@ impl Lan {
             ip(&format!("netns add {machine}"));
             ip(&format!("-n {machine} link set lo up"));
         }
+        lan.join();
+        lan
+    }
+
+    /// Joins both machines by a cable, and waits until it carries.
+    fn join(&self) {
+        let (a, b) = (&self.a, &self.b);
         ip(&format!("-n {a} link add lan0 type veth peer name lan0 netns {b}"));
         for (machine, last) in [(a, 1), (b, 2)] {
             ip(&format!("-n {machine} addr add 10.88.0.{last}/24 dev lan0"));
             ip(&format!("-n {machine} link set lan0 up"));
         }
-        lan
+        for machine in [a, b] {
+            until("the cable carries", || {
+                ip(&format!("-n {machine} link show lan0")).contains("state UP").then_some(())
+            });
+        }
     }
 }
 
@@ -292,7 +304,7 @@ fn a_spore_that_finds_nobody_looks_on_until_a_nexus_is_there() {
 
 #[test]
 #[cfg_attr(not(own_networks), ignore = "needs root and ip (iproute2)")]
-fn a_machine_without_a_network_says_so_and_goes_on() {
+fn a_machine_without_a_network_says_so_and_goes_on_when_it_has_one() {
     let (lan, home) = (Lan::new(), Home::initialised());
     ip(&format!("-n {} link del lan0", lan.b));
     let said = run(&lan.b, &home, &["discover"]);
@@ -307,9 +319,9 @@ fn a_machine_without_a_network_says_so_and_goes_on() {
         .unwrap()
         .clone();
     assert_eq!(row["status"], "warn", "{row}");
-    let spore = Spore::start(at(&lan.b, &home, &["spore"]));
-    spore.says("no network interface can be asked for one: trying http://127.0.0.1:8000");
-    spore.says("no link to the nexus");
+    let spore = Spore::start(at(&lan.b, &member_of(&home), &["spore", "--trust-lan"]));
+    spore.says("no network interface can be asked yet");
+    spore.says("http://127.0.0.1:8000 does not answer: looking on");
     let listening = start(
         at(
             &lan.b,
@@ -320,4 +332,7 @@ fn a_machine_without_a_network_says_so_and_goes_on() {
     );
     let (_, told) = listening.stop();
     assert_eq!(told.matches("no network interface to announce on").count(), 1, "{told}");
+    lan.join();
+    let _nexus = nexus(&lan, &home, &[]);
+    spore.says("spore ready ");
 }

@@ -43,13 +43,6 @@ pub(super) async fn choose(settings: &SporeSettings, signals: &Signals) -> Resul
     if settings.nexus_is_named || settings.dev || !settings.mdns.enabled {
         return Ok(Some(as_said));
     }
-    if settings.mdns.interfaces.usable().is_empty() {
-        output::note(format!(
-            "no nexus is named and no network interface can be asked for one: trying {}",
-            settings.nexus
-        ));
-        return Ok(Some(as_said));
-    }
     tokio::select! {
         choice = look(settings, as_said) => choice.map(Some),
         () = signals.drain.cancelled() => Ok(None),
@@ -62,6 +55,14 @@ async fn look(settings: &SporeSettings, here: Choice) -> Result<Choice, Failure>
         "no nexus is named: looking in the LAN for {} s (--nexus URL names one, --no-mdns looks nowhere)",
         LOOK.as_secs()
     ));
+    // at boot a spore may be there before the network is
+    if settings.mdns.interfaces.usable().is_empty() {
+        output::note("no network interface can be asked yet");
+        if answers_here().await {
+            output::note(format!("trying {}, which takes connections", here.nexus));
+            return Ok(here);
+        }
+    }
     let mut told = Vec::new();
     for round in 0_u32.. {
         let found = venom_mdns::look(&settings.mdns.interfaces, LOOK).await.or_advise(
@@ -249,7 +250,6 @@ mod tests {
             (&["--nexus", "http://hub:1"][..], "http://hub:1"),
             (&["--dev"], "http://127.0.0.1:8000"),
             (&["--no-mdns"], "http://127.0.0.1:8000"),
-            (&["--mdns-interface", "nosuch0"], "http://127.0.0.1:8000"),
         ] {
             let signals = Signals::watch().unwrap();
             let choice = choose(&settings(flags), &signals).await.unwrap().unwrap();

@@ -1,9 +1,12 @@
 //! The steps, one after the other. Each is safe to repeat: what is there already stays.
 
+mod foretell;
+mod upload;
+
 use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::AsyncWriteExt as _;
 
 use super::nexus::{self, Enrolment};
 use super::plan::Plan;
@@ -13,7 +16,7 @@ use super::survey::{Facts, Place, Service, State, printable};
 use super::undo::{self, How, Undo};
 use super::{scripts, unit};
 use crate::client::NexusClient;
-use crate::failure::{Explain as _, Failure};
+use crate::failure::Failure;
 use crate::output;
 use crate::settings::Secret;
 
@@ -21,10 +24,6 @@ use crate::settings::Secret;
 const QUICK: Duration = Duration::from_secs(60);
 /// Longest registering and starting may take: both talk to the nexus.
 const TALK: Duration = Duration::from_secs(120);
-/// An upload that is slower on the whole is given up.
-const SLOWEST_BYTES_PER_SECOND: u64 = 64 * 1024;
-/// Bytes sent at one time.
-const CHUNK: usize = 256 * 1024;
 
 /// Everything a run needs and what it has done so far.
 pub(super) struct Work<'a> {
@@ -130,61 +129,6 @@ impl<'a> Work<'a> {
         Ok((place, state, has_same_unit))
     }
 
-    fn foretell(&mut self, place: &Place, state: &State) {
-        let is_same = state.sha256.as_deref() == Some(self.plan.program.sha256.as_str());
-        let program = place.program();
-        let mut say = |step, is_there: bool, there: String, planned: String| {
-            if is_there {
-                self.report.tell(step, Outcome::Unchanged, there);
-            } else {
-                self.report.tell(step, Outcome::Planned, planned);
-            }
-        };
-        let enrol = match &self.plan.enrol {
-            Some(_) => "use the enrol string that was given".to_owned(),
-            None => format!(
-                "make an enrolment for one agent of site {} at the nexus",
-                self.plan.site.as_deref().unwrap_or("default")
-            ),
-        };
-        say(
-            Step::Enrol,
-            state.is_registered,
-            "an agent is registered there".to_owned(),
-            enrol,
-        );
-        let megabytes = self.plan.program.bytes.div_ceil(1024 * 1024);
-        say(
-            Step::Upload,
-            is_same,
-            format!("{program} is the same"),
-            format!("send {megabytes} MiB"),
-        );
-        let kept = if state.has_program {
-            "; the old one is kept as venom-host.previous"
-        } else {
-            ""
-        };
-        say(
-            Step::Install,
-            is_same,
-            program.clone(),
-            format!("put it at {program}{kept}"),
-        );
-        let register = format!("register as {} in {}", place.account, place.data_dir);
-        say(
-            Step::Register,
-            state.is_registered,
-            format!("registered in {}", place.data_dir),
-            register,
-        );
-        let start = match place.service {
-            Service::System | Service::User => format!("write {} and start it", place.unit),
-            Service::None => "start it with `venom-host agent start`".to_owned(),
-        };
-        say(Step::Start, false, String::new(), start);
-    }
-
     async fn enrol(&mut self, state: &State) -> Result<Option<Enrolment>, Failure> {
         if state.is_registered {
             let id = state.agent_id.as_deref().unwrap_or("an agent");
@@ -235,110 +179,6 @@ impl<'a> Work<'a> {
         };
         self.report.tell(Step::Enrol, Outcome::Done, from);
         Ok(Some(enrolment))
-    }
-
-    /// Answers the name of the new program beside the old one; `None` when they are the same.
-    async fn upload(&mut self, place: &Place, state: &State) -> Result<Option<String>, Failure> {
-        let program = &self.plan.program;
-        if state.sha256.as_deref() == Some(program.sha256.as_str()) {
-            let detail = format!("{} is the same", place.program());
-            self.report.tell(Step::Upload, Outcome::Unchanged, detail);
-            self.report.version.clone_from(&state.version);
-            return Ok(None);
-        }
-        let new = format!(".venom-host.new.{}", uuid::Uuid::new_v4().simple());
-        let path = format!("{}/{new}", place.prefix);
-        if !state.has_prefix {
-            self.note(
-                Step::Upload,
-                "an empty directory is removed",
-                scripts::REMOVE_EMPTY,
-                &[&place.prefix],
-            );
-        }
-        self.note(Step::Upload, "what was sent is removed", scripts::REMOVE, &[&path]);
-        let bytes = program.bytes.to_string();
-        let words = [place.prefix.as_str(), &new, &bytes];
-        let patience = QUICK + Duration::from_secs(program.bytes / SLOWEST_BYTES_PER_SECOND);
-        let bar = bar(program.bytes);
-        let mut file = tokio::fs::File::open(&program.path)
-            .await
-            .or_fail(format!("the program {} cannot be read", program.path.display()))?;
-        let script = Script {
-            text: scripts::UPLOAD,
-            words: words.to_vec(),
-            by: self.by,
-            patience,
-        };
-        let said = self.ssh.run_with(&script, async |stdin| {
-            let mut chunk = vec![0; CHUNK];
-            loop {
-                let read = file.read(&mut chunk).await?;
-                if read == 0 {
-                    return Ok(());
-                }
-                stdin.write_all(chunk.get(..read).unwrap_or_default()).await?;
-                bar.inc(read as u64);
-            }
-        });
-        let said = said.await;
-        bar.finish_and_clear();
-        let facts = Facts::read(&fine(said?, "the program did not arrive there")?);
-        if facts.get("sha256") != Some(program.sha256.as_str()) {
-            return Err(Failure::new("the program arrived changed")
-                .because(format!(
-                    "its SHA-256 is {} here, {} there",
-                    program.sha256,
-                    facts.get("sha256").unwrap_or("none")
-                ))
-                .help("run the same command again"));
-        }
-        self.report.tell(
-            Step::Upload,
-            Outcome::Done,
-            format!("{} MiB, SHA-256 as here", program.bytes.div_ceil(1024 * 1024)),
-        );
-        let said = self.script(scripts::TRY, &[&path], QUICK).await?;
-        let facts = Facts::read(
-            &fine(said, "the program does not start on that machine").map_err(|failure| {
-                failure
-                    .help("its system may be too old for this build: name a statically linked one with --program FILE")
-            })?,
-        );
-        let version = facts.get("said").and_then(|said| said.strip_prefix("venom-host "));
-        let Some(version) = version else {
-            return Err(Failure::new("what arrived does not say that it is venom-host")
-                .help("name the right program with --program FILE"));
-        };
-        self.report.version = Some(version.to_owned());
-        Ok(Some(new))
-    }
-
-    /// Answers under which name the old program is kept meanwhile.
-    async fn install(&mut self, place: &Place, state: &State, new: Option<&str>) -> Result<Option<String>, Failure> {
-        let Some(new) = new else {
-            self.report.tell(Step::Install, Outcome::Unchanged, place.program());
-            return Ok(None);
-        };
-        self.remember_what_runs(place, state);
-        let old = format!(".venom-host.old.{}", uuid::Uuid::new_v4().simple());
-        let what = if state.has_program {
-            "the old program is back"
-        } else {
-            "the program is removed"
-        };
-        self.note(
-            Step::Install,
-            what,
-            scripts::UNINSTALL,
-            &[&place.prefix, &old, yes(state.has_program)],
-        );
-        let said = self
-            .script(scripts::INSTALL, &[&place.prefix, new, &old], QUICK)
-            .await?;
-        fine(said, "the program cannot be put in its place")?;
-        self.report.tell(Step::Install, Outcome::Done, place.program());
-        Ok(Some(old))
     }
 
     async fn register(&mut self, place: &Place, state: &State, enrolment: Option<Enrolment>) -> Result<(), Failure> {
@@ -633,15 +473,4 @@ fn yes(is: bool) -> &'static str {
 
 fn digest(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn bar(bytes: u64) -> indicatif::ProgressBar {
-    if !output::is_watched() {
-        return indicatif::ProgressBar::hidden();
-    }
-    let bar = indicatif::ProgressBar::new(bytes);
-    if let Ok(style) = indicatif::ProgressStyle::with_template("      upload    {bar:30} {bytes}/{total_bytes} {eta}") {
-        bar.set_style(style);
-    }
-    bar
 }
