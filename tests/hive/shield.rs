@@ -179,7 +179,7 @@ async fn certificates_of_a_server_of_today() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn versions_and_suites_of_a_server_of_yesterday() -> Result<()> {
     let watch = Watch::new().await?;
-    let old = Process::openssl(&["-cipher", "ALL:eNULL:aNULL:@SECLEVEL=0", "-tls1_1", "-no_tls1_3"]).await?;
+    let old = Process::openssl(&["-cipher", "ALL:eNULL:aNULL:@SECLEVEL=0", "-no_tls1_2", "-no_tls1_3"]).await?;
     let report = watch.report("127.0.0.1", &[old.port], None).await?;
     let found = ids(&report);
     for expected in ["tls.tls11", "tls.no-tls12", "tls.cipher-null", "tls.cipher-anonymous"] {

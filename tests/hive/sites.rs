@@ -60,7 +60,8 @@ fn in_the_cloud<F: Future<Output = Result<()>>>(test: impl FnOnce(TestNetwork) -
 struct Service(Child);
 
 impl Service {
-    fn start(namespace: &str, words: &[&str]) -> Result<Self> {
+    /// Starts it and waits until its port takes connections.
+    fn start(namespace: &str, port: u16, words: &[&str]) -> Result<Self> {
         let (program, rest) = words.split_first().context("no program")?;
         let mut command = network::inside(namespace, program);
         let child = command
@@ -68,20 +69,29 @@ impl Service {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null());
-        Ok(Self(child.spawn().with_context(|| format!("{program} cannot be run"))?))
+        let service = Self(child.spawn().with_context(|| format!("{program} cannot be run"))?);
+        let knock = format!("until exec 3<>/dev/tcp/127.0.0.1/{port}; do sleep 0.05; done 2>/dev/null");
+        let knocked = network::inside(namespace, "timeout")
+            .args(["20", "bash", "-c", &knock])
+            .status()
+            .context("bash cannot be run")?;
+        ensure!(knocked.success(), "{program} does not listen on {port}");
+        Ok(service)
     }
 
     fn web(namespace: &str, port: u16, directory: &Path) -> Result<Self> {
-        let (port, directory) = (port.to_string(), directory.display().to_string());
+        let (text, directory) = (port.to_string(), directory.display().to_string());
         Self::start(
             namespace,
-            &["python3", "-m", "http.server", &port, "--directory", &directory],
+            port,
+            &["python3", "-m", "http.server", &text, "--directory", &directory],
         )
     }
 
     fn redis(namespace: &str) -> Result<Self> {
         Self::start(
             namespace,
+            6379,
             &["redis-server", "--port", "6379", "--protected-mode", "no", "--save", ""],
         )
     }

@@ -12,7 +12,7 @@ use crate::settings::Seconds;
 #[command(
     after_help = "Examples:\n  venom-host agent register --enrol 'venom://nexus.example:8000/?token=T&tls=1'\n  \
                   venom-host agent start\n  venom-host agent list --site Berlin\n\n\
-                  register, start, stop, status, run-now and outbox concern the agent of this data directory; list, show, approve,\n\
+                  register, start, stop, status, run-now and outbox concern the agent of this data directory; list, show, approve, \
                   remove and scan ask a nexus, with an operator's token."
 )]
 pub(crate) enum AgentCommand {
@@ -89,7 +89,7 @@ pub(crate) struct RegisterArgs {
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  venom-host agent start\n  venom-host agent start --foreground      # for systemd and containers\n\n\
-                  Returns once the nexus has answered its first heartbeat; exit code 1 says why it did not. Its log is agent.log in\n\
+                  Returns once the nexus has answered its first heartbeat; exit code 1 says why it did not. Its log is agent.log in \
                   the data directory. In the foreground it logs to stderr and prints `agent ready ID` on stdout."
 )]
 pub(crate) struct StartArgs {

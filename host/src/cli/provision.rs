@@ -13,7 +13,7 @@ use crate::settings::Seconds;
     after_help = "Examples:\n  venom-host provision pi@10.0.0.7 --site Berlin --tag location:server_room\n  \
                   venom-host provision root@host.example -p 2222 --dry-run\n  \
                   venom-host provision pi@10.0.0.7 --user-service --enrol - < enrol.txt\n\n\
-                  Uses the ssh program of this machine with the keys and known hosts it has; it never asks for a\n\
+                  Uses the ssh program of this machine with the keys and known hosts it has; it never asks for a \
                   password and never takes an unknown host key. The same command again upgrades. What fails is undone."
 )]
 pub(crate) struct ProvisionArgs {

@@ -149,7 +149,15 @@ fn another_registration_is_replaced_only_by_force() {
 fn a_try_that_failed_binds_nobody() {
     let nexus = FakeNexus::new();
     let home = AgentHome(Home::new());
-    let wrong = home.run(&["register", "--nexus", "http://127.0.0.1:1", "--token", "t"]);
+    let wrong = home.run(&[
+        "--log",
+        "error",
+        "register",
+        "--nexus",
+        "http://127.0.0.1:1",
+        "--token",
+        "t",
+    ]);
     assert_eq!(wrong.code, 1, "{}", wrong.out);
     insta::assert_snapshot!("nobody_registers", wrong.failure());
     let wrong = home.run(&["register", "--nexus", &nexus.url(), "--token", "wrong"]);

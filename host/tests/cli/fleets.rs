@@ -82,7 +82,7 @@ fn an_agent_enrols_works_and_is_removed() {
     );
     let sites = site.run(&["sites"]).fine();
     assert!(sites.contains("Berlin") && sites.contains("1/1"), "{sites}");
-    let wrong = site.run(&["agent", "show", "po"]);
+    let wrong = site.run(&["agent", "show", "pii"]);
     assert!(wrong.err.contains("did you mean pi?"), "{}", wrong.err);
 
     // the same process is a spore of that nexus, with the agent's id and its enrolment's tags

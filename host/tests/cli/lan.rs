@@ -51,7 +51,9 @@ impl Lan {
         }
         for machine in [a, b] {
             until("the cable carries", || {
-                ip(&format!("-n {machine} link show lan0")).contains("state UP").then_some(())
+                ip(&format!("-n {machine} link show lan0"))
+                    .contains("state UP")
+                    .then_some(())
             });
         }
     }

@@ -134,7 +134,8 @@ impl Facts {
 
     fn is_page(&self) -> bool {
         let kind = self.header("content-type").unwrap_or("text/html");
-        self.is_success() && kind.to_ascii_lowercase().contains("html")
+        let is_empty = matches!(self.status, 204 | 205);
+        self.is_success() && !is_empty && kind.to_ascii_lowercase().contains("html")
     }
 
     fn is_success(&self) -> bool {

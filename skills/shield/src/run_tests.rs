@@ -292,13 +292,13 @@ fn the_first_ports_of_all_hosts_come_first() {
 }
 
 #[test]
-fn a_refusal_of_the_sandbox_names_the_policy_entry() {
+fn a_refusal_of_the_sandbox_leaves_the_policy_entry_to_the_host() {
     let Error::Denied(refusal) = refused("192.0.2.7:22".parse().unwrap()) else {
         panic!()
     };
     assert_eq!(
-        refusal.missing_grant,
-        "[[skills.ShieldSkill.net]]\nto = \"192.0.2.7\"\nports = [\"22\"]"
+        (refusal.target.as_str(), refusal.missing_grant.as_str()),
+        ("tcp 192.0.2.7:22", "")
     );
     assert!(refusal.reason.contains("`connections`"));
 }

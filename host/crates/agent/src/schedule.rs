@@ -57,7 +57,7 @@ pub struct Schedule {
     #[serde(default = "scan")]
     pub method: String,
     /// Longest run.
-    #[serde(with = "span", default = "ten_minutes")]
+    #[serde(with = "span", default = "half_an_hour")]
     pub timeout: Duration,
     /// What to look at, CIDRs or addresses; passed as the parameter `targets` when there are any.
     #[serde(default)]
@@ -70,16 +70,19 @@ pub struct Schedule {
     pub parameters: Map<String, Value>,
 }
 
+/// The skill that finds what is in a network.
+pub(crate) const SCAN_SKILL: &str = "NetScanSkill";
+
 fn netscan() -> String {
-    "NetScanSkill".to_owned()
+    SCAN_SKILL.to_owned()
 }
 
 fn scan() -> String {
     "scan".to_owned()
 }
 
-const fn ten_minutes() -> Duration {
-    Duration::from_secs(600)
+const fn half_an_hour() -> Duration {
+    Duration::from_secs(1_800)
 }
 
 /// What is wrong with a schedule.
@@ -103,7 +106,7 @@ impl Schedule {
             missed: Missed::default(),
             skill: netscan(),
             method: scan(),
-            timeout: ten_minutes(),
+            timeout: half_an_hour(),
             targets: Vec::new(),
             shield: false,
             parameters: Map::new(),

@@ -10,6 +10,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 use venom_foreman::Counts;
 
+use crate::fleet::FleetMetrics;
 use crate::hive::TaskMetrics;
 use crate::releases::ReleaseMetrics;
 
@@ -51,6 +52,7 @@ pub(crate) struct Metrics {
     pub(crate) local_calls: Counter,
     pub(crate) tasks: TaskMetrics,
     pub(crate) releases: ReleaseMetrics,
+    pub(crate) fleet: FleetMetrics,
     calls: [(CallEnd, Counter); 6],
     call_seconds: Histogram,
     nodes_online: Gauge<u64, AtomicU64>,
@@ -96,6 +98,7 @@ impl Metrics {
             local_calls: register(r, "local_calls", "Calls the nexus ran itself"),
             tasks: TaskMetrics::new(r),
             releases: ReleaseMetrics::new(r),
+            fleet: FleetMetrics::new(r),
             calls: ENDS.map(|outcome| (outcome, calls.get_or_create_owned(&EndLabel { outcome }))),
             call_seconds,
             nodes_online: register(r, "nodes_online", "Nodes online"),

@@ -104,7 +104,10 @@ impl Shared {
         if let (Some(hive), Some(_)) = (&hive, &releases) {
             hive.leave_updates_to_releases();
         }
-        let room = |fleet| FleetRoom::new(fleet, &settings, Arc::clone(&events), audit.clone());
+        let room = |fleet| {
+            let (events, audit) = (Arc::clone(&events), audit.clone());
+            FleetRoom::new(fleet, &settings, events, audit, metrics.fleet.clone())
+        };
         let fleet = fleet.map(room).transpose()?.map(Arc::new);
         let limits = settings.rate_limits;
         Ok(Self {

@@ -10,11 +10,14 @@ use tokio::time::{Instant, timeout_at};
 use super::Context;
 use crate::journal::blocking;
 use crate::outbox::BatchKind;
-use crate::schedule::Schedule;
+use crate::schedule::{SCAN_SKILL, Schedule};
 
 /// The skill that looks at the security of what was found.
 const SHIELD_SKILL: &str = "ShieldSkill";
 const SHIELD_METHOD: &str = "check";
+
+/// What a scan tries whose findings are looked at more closely: databases and the like are not among the usual few.
+const SHIELD_PORTS: &str = "top100";
 
 /// Most addresses of one call of the shield skill: each has sockets and a report.
 const ADDRESSES_AT_ONCE: usize = 64;
@@ -109,6 +112,9 @@ impl Job {
         };
         let deadline = Instant::now() + self.timeout;
         let mut parameters = self.parameters.clone();
+        if self.shield && self.skill == SCAN_SKILL && !parameters.contains_key("ports") {
+            parameters.insert("ports".to_owned(), SHIELD_PORTS.into());
+        }
         let own = &context.settings.file.subnets;
         let targets = if self.targets.is_empty() { own } else { &self.targets };
         if !targets.is_empty() {

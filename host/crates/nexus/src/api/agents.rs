@@ -140,6 +140,7 @@ fn refused(shared: &Shared, visitor: &Visitor, why: &str) -> Result<Response, Pr
     ))]
 pub(super) async fn heartbeat(agent: AgentVisitor, Json(beat): Json<AgentHeartbeat>) -> Result<Response, Problem> {
     let heard = agent.room.fleet.heartbeat(&agent.pass, beat, Timestamp::now()).await;
+    agent.room.metrics.heartbeats.inc_by(heard.is_ok().into());
     answer(&agent.room.told(heard.map_err(Problem::of_fleet)?, agent.doer()))
 }
 

@@ -35,7 +35,10 @@ pub(super) async fn discovery(
     agent.approved()?;
     let (fleet, now) = (&agent.room.fleet, Timestamp::now());
     let taken = fleet.ingest_discovery(&agent.pass, key(&headers)?, batch, now).await;
-    answer(&agent.room.told(taken.map_err(Problem::of_fleet)?, agent.doer()))
+    let told = agent.room.told(taken.map_err(Problem::of_fleet)?, agent.doer());
+    let metrics = &agent.room.metrics;
+    metrics.taken(told.duplicate, &metrics.assets, told.assets_ingested);
+    answer(&told)
 }
 
 /// Takes in one look at the security of a target. With the header `Idempotency-Key` it counts once however often it is sent.
@@ -60,7 +63,10 @@ pub(super) async fn shield(
     agent.approved()?;
     let (fleet, now) = (&agent.room.fleet, Timestamp::now());
     let taken = fleet.ingest_shield(&agent.pass, key(&headers)?, batch, now).await;
-    answer(&agent.room.told(taken.map_err(Problem::of_fleet)?, agent.doer()))
+    let told = agent.room.told(taken.map_err(Problem::of_fleet)?, agent.doer());
+    let metrics = &agent.room.metrics;
+    metrics.taken(told.duplicate, &metrics.findings, told.findings_count);
+    answer(&told)
 }
 
 fn key(headers: &HeaderMap) -> Result<Option<&str>, Problem> {

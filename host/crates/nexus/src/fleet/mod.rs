@@ -5,6 +5,7 @@
 
 mod enrol;
 mod links;
+mod metrics;
 mod settings;
 mod watch;
 
@@ -19,6 +20,7 @@ use venom_protocol::{AgentId, Event, Timestamp};
 
 pub(crate) use enrol::EnrolAddress;
 pub(crate) use links::AgentLinks;
+pub(crate) use metrics::FleetMetrics;
 pub use settings::AgentSettings;
 
 use crate::NexusError;
@@ -39,6 +41,8 @@ pub(crate) struct FleetRoom {
     pub(crate) links: AgentLinks,
     /// For enrol strings.
     pub(crate) address: EnrolAddress,
+    /// What is counted.
+    pub(crate) metrics: FleetMetrics,
     secrets: Vec<[u8; 32]>,
     registrations: Buckets,
     requests: Buckets,
@@ -60,6 +64,7 @@ impl FleetRoom {
         settings: &NexusSettings,
         events: Arc<Events>,
         audit: Audit,
+        metrics: FleetMetrics,
     ) -> Result<Self, NexusError> {
         let agents = &settings.agents;
         let secrets = [&agents.registration_token, &agents.registration_secret];
@@ -67,6 +72,7 @@ impl FleetRoom {
             fleet,
             links: AgentLinks::default(),
             address: EnrolAddress::new(settings)?,
+            metrics,
             secrets: secrets
                 .into_iter()
                 .flatten()
@@ -111,6 +117,9 @@ impl FleetRoom {
     }
 
     fn publish(&self, event: &Event, by: Doer<'_>) {
+        if event.kind == "AGENT_REGISTERED" {
+            self.metrics.registrations.inc();
+        }
         if let Some(what) = audited(&event.kind) {
             let facts = json!({ "by": by.name, "peer": by.peer, "what": event.data });
             self.audit.record(what, facts);

@@ -398,3 +398,34 @@ async fn security_events_are_in_the_audit_and_no_token_is() {
         .await
         .unwrap();
 }
+
+#[tokio::test]
+async fn what_agents_do_is_counted() {
+    let nexus = TestNexus::with_fleet(open_doors()).await;
+    let (_, own) = registered(&nexus, "a-1", SHARED).await;
+    beat(&nexus, &own).await;
+    let sweep = json!({ "target": "10.0.0.0/24", "started_at": "2026-01-01T00:00:00Z", "completed_at": "2026-01-01T00:01:00Z",
+        "assets": [{ "ip": "10.0.0.1", "open_ports": [22] }, { "ip": "10.0.0.2", "open_ports": [] }] });
+    for _ in 0..2 {
+        let push = nexus
+            .http
+            .post(nexus.url("/api/ingest/discovery"))
+            .bearer_auth(&own)
+            .json(&sweep);
+        assert_eq!(Answer::of(push.header("idempotency-key", "k")).await.status, 200);
+    }
+    let text = nexus.get("/metrics").await.body.as_str().unwrap().to_owned();
+    for line in [
+        "venom_nexus_agent_registrations_total 1",
+        "venom_nexus_agent_heartbeats_total 1",
+        "venom_nexus_ingest_batches_total 1",
+        "venom_nexus_ingest_batches_again_total 1",
+        "venom_nexus_ingest_assets_total 2",
+        "venom_nexus_site_agents{site=\"default\"} 1",
+        "venom_nexus_site_agents_online{site=\"default\"} 1",
+        "venom_nexus_site_assets{site=\"default\"} 2",
+    ] {
+        assert!(text.lines().any(|told| told == line), "no `{line}` in\n{text}");
+    }
+    nexus.stop().await;
+}

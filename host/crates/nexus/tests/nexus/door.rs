@@ -36,6 +36,19 @@ fn operations() -> Vec<(reqwest::Method, String, bool)> {
     found
 }
 
+/// Whether only agents' tokens open it.
+fn is_an_agents_own(method: &reqwest::Method, path: &str) -> bool {
+    let own = [
+        "/api/agents/heartbeat",
+        "/api/agents/rotate-token",
+        "/api/agents/deregister",
+        "/api/ingest/discovery",
+        "/api/ingest/shield",
+    ];
+    let commands = path.strip_prefix("/api/agents/commands");
+    own.contains(&path) || (commands.is_some() && method != reqwest::Method::POST)
+}
+
 #[tokio::test]
 async fn every_route_asks_for_a_token_but_the_four_that_are_open() {
     let nexus = TestNexus::start().await;
@@ -58,25 +71,28 @@ async fn every_route_asks_for_a_token_but_the_four_that_are_open() {
         }
     }
     open.sort();
-    assert_eq!(open, ["/healthz", "/readyz", "/ws/nodes"]);
+    assert_eq!(open, ["/api/agents/register", "/healthz", "/readyz", "/ws/nodes"]);
     nexus.stop().await;
 }
 
 #[tokio::test]
 async fn a_wrong_token_is_401_with_a_hint_and_a_viewer_only_reads() {
-    let nexus = TestNexus::start().await;
+    let nexus = TestNexus::with_fleet(settings()).await;
     for (method, path, open) in operations() {
         if open {
             continue;
         }
-        let wrong = nexus
-            .http
-            .request(method.clone(), nexus.url(&path))
-            .bearer_auth("wrong");
-        Answer::of(wrong).await.assert_problem(401, &path, "not known");
+        let with = |token| nexus.http.request(method.clone(), nexus.url(&path)).bearer_auth(token);
+        if is_an_agents_own(&method, &path) {
+            for token in ["wrong", VIEWER, OPERATOR] {
+                let answer = Answer::of(with(token)).await;
+                answer.assert_problem(401, &path, "the token is no agent's");
+            }
+            continue;
+        }
+        Answer::of(with("wrong")).await.assert_problem(401, &path, "not known");
         if method != reqwest::Method::GET {
-            let viewer = nexus.http.request(method, nexus.url(&path)).bearer_auth(VIEWER);
-            Answer::of(viewer)
+            Answer::of(with(VIEWER))
                 .await
                 .assert_problem(403, &path, "`eyes` has scope viewer, this needs ");
         }

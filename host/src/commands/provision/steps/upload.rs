@@ -96,7 +96,12 @@ impl Work<'_> {
     }
 
     /// Answers under which name the old program is kept meanwhile.
-    pub(super) async fn install(&mut self, place: &Place, state: &State, new: Option<&str>) -> Result<Option<String>, Failure> {
+    pub(super) async fn install(
+        &mut self,
+        place: &Place,
+        state: &State,
+        new: Option<&str>,
+    ) -> Result<Option<String>, Failure> {
         let Some(new) = new else {
             self.report.tell(Step::Install, Outcome::Unchanged, place.program());
             return Ok(None);
