@@ -308,7 +308,8 @@ fn hosts_are_found_changes_are_told_once_and_sites_with_the_same_addresses_stay_
         assert_eq!(
             changes(&client, "Berlin", "new").await?.len(),
             new,
-            "nothing is new twice"
+            "nothing is new twice: {}",
+            got(&client, "/api/data?site=Berlin").await?
         );
         assert_eq!(changes(&client, "Berlin", "port_opened").await?, []);
 

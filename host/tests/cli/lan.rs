@@ -4,11 +4,12 @@ use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use serde_json::Value;
 
-use crate::home::{Home, Running, Said, said, start, until};
+use crate::home::{Home, PATIENCE, Running, Said, said, start, until};
 
 /// Two machines; `a` has 10.88.0.1 and `b` 10.88.0.2.
 struct Lan {
@@ -130,10 +131,15 @@ impl Spore {
     }
 
     fn says(&self, words: &str) -> String {
-        until(&format!("the spore says `{words}`"), || {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
             let told = self.told();
-            told.contains(words).then_some(told)
-        })
+            if told.contains(words) {
+                return told;
+            }
+            assert!(Instant::now() < deadline, "never said `{words}`, but:\n{told}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
     }
 
     fn stop(mut self) {
@@ -321,7 +327,8 @@ fn a_machine_without_a_network_says_so_and_goes_on_when_it_has_one() {
         .unwrap()
         .clone();
     assert_eq!(row["status"], "warn", "{row}");
-    let spore = Spore::start(at(&lan.b, &member_of(&home), &["spore", "--trust-lan"]));
+    let member = member_of(&home);
+    let spore = Spore::start(at(&lan.b, &member, &["spore", "--trust-lan"]));
     spore.says("no network interface can be asked yet");
     spore.says("http://127.0.0.1:8000 does not answer: looking on");
     let listening = start(

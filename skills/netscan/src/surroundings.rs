@@ -48,7 +48,12 @@ impl Surroundings {
                 self.macs.insert(address.to_canonical(), neighbour.mac);
             }
         }
-        for link in &self.links {
+        for link in &mut self.links {
+            // before the sweep nobody may have spoken to the gateway
+            let gateway = link.gateway.parse::<IpAddr>().ok();
+            if let Some(mac) = gateway.and_then(|gateway| self.macs.get(&gateway.to_canonical())) {
+                link.gateway_mac.clone_from(mac);
+            }
             if let (Ok(own), false) = (link.address.parse::<IpAddr>(), link.mac.is_empty()) {
                 self.macs.insert(own, link.mac.clone());
             }

@@ -37,7 +37,10 @@ async fn scan_now_scans_now() {
             json!({"discoveries": 1, "assets": 2, "reports": 2, "findings": 2, "queued": 3})
         );
     });
-    assert_eq!(stage.skills.called()[0].2, json!({"targets": ["10.0.0.0/24"]}));
+    assert_eq!(
+        stage.skills.called()[0].2,
+        json!({"targets": ["10.0.0.0/24"], "ports": "top100"})
+    );
     // without a closer look, when that is asked
     server.with(|world| world.command("c2", "scan_now", json!({"targets": [], "shield": false})));
     server.until("it ended", |world| ended(world, "c2")).await;

@@ -11,7 +11,7 @@ use super::range::Target;
 use super::report::Report;
 use super::store::assets;
 use super::store::batches::Batch;
-use super::store::scans::{self, Kind, Scan};
+use super::store::scans::{self, Kind, Print, Scan};
 use super::store::{Place, certificates, changes, findings};
 use super::sweep::{self, Sweep};
 use super::{certificate, clean, discovery, events, report};
@@ -251,10 +251,11 @@ async fn scan_of(
     now: Timestamp,
 ) -> Result<Scan, FleetError> {
     let target = Target::parse(came.target);
-    let hash = clean::name(came.fingerprint.map(|print| print.fingerprint_hash.as_str()));
-    let network = match hash {
-        Some(hash) => hash,
-        None => scans::network_of(writing, kind, &agent.site_name, &agent.agent_id, &target).await?,
+    let (site, id) = (&agent.site_name, &agent.agent_id);
+    let print = came.fingerprint.map(Print::read);
+    let network = match print.and_then(Print::named) {
+        Some((hash, print)) => scans::network_named(writing, site, id, hash, print).await?,
+        None => scans::network_of(writing, kind, site, id, &target).await?,
     };
     Ok(Scan {
         id: Ids::at(now).next(),

@@ -261,12 +261,10 @@ fn services(
         match next.get_mut(key) {
             Some(known) => {
                 let after = hear(known, seen);
-                if speaks_otherwise(known, seen) {
-                    told.note(
-                        ChangeKind::ServiceChanged,
-                        Some(service_line(known)),
-                        Some(service_line(&after)),
-                    );
+                let lines = (service_line(known), service_line(&after));
+                // the same words in other fields are no news
+                if speaks_otherwise(known, seen) && lines.0 != lines.1 {
+                    told.note(ChangeKind::ServiceChanged, Some(lines.0), Some(lines.1));
                 }
                 *known = after;
             }

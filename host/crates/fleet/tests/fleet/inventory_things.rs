@@ -10,6 +10,7 @@ use crate::seen::{assets, changes, see, told};
 on_both!(
     the_same_address_at_two_sites_is_two_things,
     the_same_address_in_two_networks_of_a_site_is_two_things,
+    a_gateway_whose_mac_is_not_always_seen_is_one_network,
     a_target_is_a_network_when_nobody_says_which,
     a_part_of_a_target_is_in_its_network,
     an_address_changes_with_the_same_mac,
@@ -43,6 +44,38 @@ async fn the_same_address_at_two_sites_is_two_things(base: &Base) {
             .all(|asset| asset.ip == "192.168.1.1" && asset.agent_id.as_str() == asset.site_name)
     );
     assert_eq!(changes(&fleet).await.len(), 2);
+}
+
+async fn a_gateway_whose_mac_is_not_always_seen_is_one_network(base: &Base) {
+    let fleet = base.open().await;
+    let (agent, other) = (
+        admitted(&fleet, "a", "Berlin").await,
+        admitted(&fleet, "b", "Berlin").await,
+    );
+    let router = json!([{"ip": "192.168.1.1"}]);
+    let print = |hash: &str, mac: Option<&str>| json!({"network_fingerprint": {"fingerprint_hash": hash, "gateway_ip": "192.168.1.1", "gateway_mac": mac}});
+    let mac = "02:00:00:00:00:01";
+    see(&fleet, &agent, 0, router.clone(), print("half", None)).await;
+    see(&fleet, &agent, 1, router.clone(), print("whole", Some(mac))).await;
+    see(&fleet, &agent, 2, router.clone(), print("half", None)).await;
+    // now that its MAC is known, another agent's fingerprint of it is it too
+    see(&fleet, &other, 3, router.clone(), print("of another kind", Some(mac))).await;
+    let networks = fleet.networks(Some("Berlin")).await.unwrap();
+    assert_eq!(networks.len(), 1, "{networks:?}");
+    assert_eq!(networks[0].gateway_mac.as_deref(), Some(mac));
+    assert_eq!((assets(&fleet).await.len(), changes(&fleet).await.len()), (1, 1));
+    // who has another gateway, or does not say, is elsewhere
+    see(
+        &fleet,
+        &other,
+        4,
+        router.clone(),
+        print("floor", Some("02:00:00:00:00:02")),
+    )
+    .await;
+    let third = admitted(&fleet, "c", "Berlin").await;
+    see(&fleet, &third, 5, router, print("somewhere", None)).await;
+    assert_eq!(fleet.networks(Some("Berlin")).await.unwrap().len(), 3);
 }
 
 async fn the_same_address_in_two_networks_of_a_site_is_two_things(base: &Base) {

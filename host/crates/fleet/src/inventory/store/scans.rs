@@ -63,6 +63,85 @@ pub(crate) async fn is_late(writing: &mut Transaction<'static, Any>, scan: &Scan
     Ok(newest.is_some_and(|newest| newest > micros(scan.started_at)))
 }
 
+/// A fingerprint, tidied.
+pub(crate) struct Print {
+    hash: Option<String>,
+    gateway_ip: Option<String>,
+    gateway_mac: Option<String>,
+    ssid: Option<String>,
+}
+
+impl Print {
+    pub(crate) fn read(print: &NetworkFingerprint) -> Self {
+        Self {
+            hash: clean::name(Some(print.fingerprint_hash.as_str())),
+            gateway_ip: print
+                .gateway_ip
+                .as_ref()
+                .and_then(|ip| ip.trim().parse::<std::net::IpAddr>().ok())
+                .map(|ip| ip.to_canonical().to_string()),
+            gateway_mac: print
+                .gateway_mac
+                .as_deref()
+                .and_then(Mac::parse)
+                .map(|mac| mac.to_string()),
+            ssid: clean::name(print.ssid.as_deref()),
+        }
+    }
+
+    /// With its hash, when it has one.
+    pub(crate) fn named(mut self) -> Option<(String, Self)> {
+        Some((self.hash.take()?, self))
+    }
+}
+
+/// The network with a fingerprint. An agent that cannot see its gateway's MAC at one time and can at another sends two
+/// fingerprints of one network: a new one is the known network with the same gateway, or, where the MAC is missing on one side,
+/// the one that this agent scanned last.
+pub(crate) async fn network_named(
+    writing: &mut Transaction<'static, Any>,
+    site: &str,
+    agent: &AgentId,
+    hash: String,
+    print: Print,
+) -> Result<String, FleetError> {
+    let known = Statement::new("SELECT COUNT(*) FROM networks WHERE site_name = ")
+        .value(site.to_owned())
+        .then(" AND network = ")
+        .value(hash.clone());
+    let Some(gateway) = print.gateway_ip else {
+        return Ok(hash);
+    };
+    if known.count(&mut **writing).await? > 0 {
+        return Ok(hash);
+    }
+    let same_gateway = Statement::new("SELECT network, gateway_mac FROM networks WHERE site_name = ")
+        .value(site.to_owned())
+        .then(" AND gateway_ip = ")
+        .value(gateway)
+        .then(" ORDER BY last_seen DESC, network LIMIT ")
+        .value(i64::try_from(MAX_NETWORKS).unwrap_or(i64::MAX));
+    let same_gateway = same_gateway
+        .all(&mut **writing, |mut columns| Ok((columns.text()?, columns.text()?)))
+        .await?;
+    let mac = print.gateway_mac.unwrap_or_default();
+    if !mac.is_empty()
+        && let Some((network, _)) = same_gateway.iter().find(|(_, known)| *known == mac)
+    {
+        return Ok(network.clone());
+    }
+    let last = Statement::new("SELECT network FROM scans WHERE agent_id = ")
+        .value(agent.to_string())
+        .then(" AND site_name = ")
+        .value(site.to_owned())
+        .then(" ORDER BY received_at DESC, id DESC LIMIT 1");
+    let last = last.first(&mut **writing, |mut columns| columns.text()).await?;
+    let half_known = same_gateway
+        .into_iter()
+        .find(|(network, known)| (known.is_empty() || mac.is_empty()) && Some(network) == last.as_ref());
+    Ok(half_known.map_or(hash, |(network, _)| network))
+}
+
 /// The network a scan without a fingerprint was in.
 pub(crate) async fn network_of(
     writing: &mut Transaction<'static, Any>,
@@ -204,13 +283,10 @@ async fn write_network(
             place.site
         )));
     }
-    let name = |text: Option<&String>| clean::name(text.map(String::as_str)).unwrap_or_default();
-    let mac = fingerprint
-        .and_then(|print| Mac::parse(print.gateway_mac.as_deref()?))
-        .map(|mac| mac.to_string());
-    let ip = fingerprint
-        .and_then(|print| print.gateway_ip.as_ref()?.trim().parse::<std::net::IpAddr>().ok())
-        .map(|ip| ip.to_canonical().to_string());
+    let print = fingerprint.map(Print::read);
+    let (ip, mac, ssid) = print.map_or_else(Default::default, |print| {
+        (print.gateway_ip, print.gateway_mac, print.ssid)
+    });
     let mut insert = Statement::new(
         "INSERT INTO networks (site_name, network, gateway_ip, gateway_mac, ssid, first_seen, last_seen) VALUES ",
     )
@@ -226,7 +302,7 @@ async fn write_network(
         .bind(place.network.clone())
         .bind(ip.unwrap_or_default())
         .bind(mac.unwrap_or_default())
-        .bind(name(fingerprint.and_then(|print| print.ssid.as_ref())))
+        .bind(ssid.unwrap_or_default())
         .bind(micros(at))
         .bind(micros(at));
     insert.execute(&mut **writing).await?;
