@@ -153,3 +153,28 @@ fn the_update_service_restarts_only_what_changed() {
     let refused = type_in(&home, &[], &script);
     assert_eq!((refused.code, &*refused.out), (1, ""), "{}", refused.err);
 }
+
+/// The blocks of a document that grant something to skills.
+fn policies(text: &'static str) -> Vec<&'static str> {
+    let grants = |block: &&str| block.contains("[skills.") || block.contains("[[skills.");
+    blocks(text, "toml").into_iter().filter(grants).collect()
+}
+
+#[test]
+fn the_policies_that_are_shown_are_policies() {
+    let mut count = 0;
+    for text in [
+        include_str!("../../../docs/policy.md"),
+        include_str!("../../../docs/netscan.md"),
+        include_str!("../../../docs/shield.md"),
+        include_str!("../../../README.md"),
+    ] {
+        for block in policies(text) {
+            let policy: Result<venom_bundle::capability::Policy, _> = toml::from_str(block);
+            let policy = policy.unwrap_or_else(|error| panic!("{error}\n{block}"));
+            assert!(!policy.skills.is_empty(), "{block}");
+            count += 1;
+        }
+    }
+    assert!(count >= 5, "{count} policies are shown");
+}

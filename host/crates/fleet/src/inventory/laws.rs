@@ -242,3 +242,28 @@ fn ip_above(ip: Ipv4Addr) -> IpAddr {
     let [a, b, c, last] = ip.octets();
     Ipv4Addr::new(a, b, c, last + 100).into()
 }
+
+#[test]
+fn the_same_words_in_other_fields_are_no_news() {
+    let speaking = |service: Option<&str>, product: &str, version: Option<&str>| {
+        let service = SeenService {
+            port: 1,
+            protocol: "tcp".into(),
+            service: service.map(str::to_owned),
+            product: Some(product.into()),
+            version: version.map(str::to_owned),
+            banner: None,
+            tls_names: Vec::new(),
+        };
+        Seen {
+            ports: [1].into(),
+            services: [((1, "tcp".to_owned()), service)].into(),
+            ..nothing_but(ip(1))
+        }
+    };
+    let (known, _) = merge::first_sight("a".into(), &speaking(None, "b", Some("aa")), &look(0));
+    let (known, changes) = merge::merge(&known, &speaking(Some("b"), "aa", None), &look(1));
+    assert_eq!(changes, []);
+    let (_, changes) = merge::merge(&known, &speaking(Some("b"), "cc", None), &look(2));
+    assert_eq!(changes.len(), 1);
+}
