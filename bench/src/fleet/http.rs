@@ -52,7 +52,7 @@ impl Connection {
         body: &[u8],
     ) -> Result<Answer> {
         let mut request = format!(
-            "{method} {path} HTTP/1.1\r\nhost: nexus\r\ncontent-length: {}\r\n",
+            "{method} {path} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: {}\r\n",
             body.len()
         );
         for (name, value) in [("authorization: Bearer", token), ("idempotency-key:", key)] {
