@@ -16,7 +16,7 @@ pub(crate) fn line(text: &str, most: usize) -> String {
     kept
 }
 
-/// A name: one [`line`]; `None` when nothing of it is left.
+/// A name: one [`line()`]; `None` when nothing of it is left.
 pub(crate) fn name(text: Option<&str>) -> Option<String> {
     text.map(|text| line(text, NAME)).filter(|text| !text.is_empty())
 }
