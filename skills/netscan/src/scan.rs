@@ -12,7 +12,7 @@ use crate::class::{self, Facts};
 use crate::ports::{self, Look};
 use crate::report::{Answer, Asset, Discovery, Service};
 use crate::surroundings::Surroundings;
-use crate::sweep::{Host, Manner, Sweep, Swept};
+use crate::sweep::{Host, Manner, Road, Sweep, Swept};
 use crate::target::{Target, targets};
 use crate::vendor;
 
@@ -25,6 +25,12 @@ pub(crate) struct Scan {
     pub(crate) ports: Vec<u16>,
     pub(crate) manner: Manner,
     pub(crate) listen: bool,
+}
+
+/// What is left for questions after the sweeps: the same pace, and some time.
+struct Looks {
+    road: Road,
+    until: Instant,
 }
 
 /// One target after its sweep.
@@ -42,9 +48,10 @@ impl Scan {
         let sweep_end = end.checked_sub(RESERVE.min(remaining / 10)).unwrap_or(end);
         let targets = targets(&self.targets, lan::links)?;
         let mut around = Surroundings::with_links();
+        let mut road = Road::new(self.manner.rate);
         let mut done = Vec::new();
         for target in targets {
-            done.push(self.sweep(target, sweep_end)?);
+            done.push(self.sweep(target, &mut road, sweep_end)?);
         }
         let whole = done.iter().all(|done| done.swept.complete);
         around.meet_neighbours();
@@ -52,22 +59,25 @@ impl Scan {
             around.listen(sweep_end);
         }
         // one that was broken off answers with what it has
-        let looks = if whole && self.manner.banners {
+        let until = if whole && self.manner.banners {
             sweep_end
         } else {
             Instant::now()
         };
-        let discoveries = done.into_iter().map(|done| self.discovery(done, &mut around, looks));
+        let mut looks = Looks { road, until };
+        let discoveries = done
+            .into_iter()
+            .map(|done| self.discovery(done, &mut around, &mut looks));
         Ok(Answer {
             discoveries: discoveries.collect(),
         })
     }
 
-    fn sweep(&self, target: Target, end: Instant) -> Result<Done> {
+    fn sweep(&self, target: Target, road: &mut Road, end: Instant) -> Result<Done> {
         let hosts = target.hosts();
         let started = SystemTime::now();
         let time = end.saturating_duration_since(Instant::now());
-        let swept = Sweep::new(&self.manner, &target.text).run(&hosts, &self.ports, time)?;
+        let swept = Sweep::new(&self.manner, road, &target.text).run(&hosts, &self.ports, time)?;
         let ended = SystemTime::now();
         log::info!(
             "{}: {} connections, {} hosts answered, {:?}",
@@ -84,7 +94,7 @@ impl Scan {
         })
     }
 
-    fn discovery(&self, done: Done, around: &mut Surroundings, end: Instant) -> Discovery {
+    fn discovery(&self, done: Done, around: &mut Surroundings, looks: &mut Looks) -> Discovery {
         let Done {
             target,
             started,
@@ -97,7 +107,7 @@ impl Scan {
         }
         let assets = hosts
             .into_iter()
-            .map(|(ip, host)| asset(ip, &host, around, end))
+            .map(|(ip, host)| asset(ip, &host, around, looks))
             .collect();
         Discovery {
             network_fingerprint: around.fingerprint(&target),
@@ -117,16 +127,16 @@ fn time(at: SystemTime) -> String {
 }
 
 /// Everything known of one address, put together.
-fn asset(ip: IpAddr, host: &Host, around: &mut Surroundings, end: Instant) -> Asset {
+fn asset(ip: IpAddr, host: &Host, around: &mut Surroundings, looks: &mut Looks) -> Asset {
     let open: Vec<u16> = host.open.keys().copied().collect();
     let (services, systems): (Vec<Service>, Vec<Option<&'static str>>) = host
         .open
         .iter()
-        .map(|(port, said)| service(ip, *port, banner::read(*port, said), around, end))
+        .map(|(port, said)| service(ip, *port, banner::read(*port, said), around, looks))
         .unzip();
     let mac = around.mac(ip).cloned();
     let vendor = mac.as_deref().and_then(vendor::of);
-    let mut names = around.names(ip, end);
+    let mut names = around.names(ip, looks.until);
     let hostname = names.first().cloned();
     names.extend(services.iter().flat_map(|service| service.tls_names.iter().cloned()));
     let (kinds, ssdp) = (around.kinds(ip), around.ssdp(ip));
@@ -172,11 +182,12 @@ fn service(
     port: u16,
     said: Option<Said>,
     around: &mut Surroundings,
-    end: Instant,
+    looks: &mut Looks,
 ) -> (Service, Option<&'static str>) {
     let said = said.unwrap_or_default();
     let tls_names = if ports::look(port) == Look::Tls {
-        around.tls_names(ip, port, end).unwrap_or_default()
+        let turn = |time| looks.road.turn(time);
+        around.tls_names(ip, port, looks.until, turn).unwrap_or_default()
     } else {
         Vec::new()
     };

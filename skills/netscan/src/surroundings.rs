@@ -147,10 +147,20 @@ impl Surroundings {
         said
     }
 
-    /// Names in the certificate of a TLS server; none when it is no TLS server.
-    pub(crate) fn tls_names(&mut self, address: IpAddr, port: u16, end: Instant) -> Option<Vec<String>> {
+    /// Names in the certificate of a TLS server; none when it is no TLS server. The handshake waits for its `turn`, which
+    /// is told how long it may take to come.
+    pub(crate) fn tls_names(
+        &mut self,
+        address: IpAddr,
+        port: u16,
+        end: Instant,
+        turn: impl FnOnce(Duration) -> bool,
+    ) -> Option<Vec<String>> {
+        if self.no_tls || !turn(left(end)) {
+            return None;
+        }
         let time = left(end).min(HANDSHAKE);
-        if self.no_tls || time.is_zero() {
+        if time.is_zero() {
             return None;
         }
         match lan::peek_tls(address, port, "", time) {
@@ -260,8 +270,9 @@ mod tests {
         none.listen(end);
         let address = "192.168.1.7".parse().unwrap();
         assert_eq!(none.names(address, end), [""; 0]);
-        assert_eq!((none.tls_names(address, 443, end), none.mac(address)), (None, None));
-        none.tls_names(address, 8443, end);
+        let mut tls = |port| none.tls_names(address, port, end, |_| true);
+        assert_eq!((tls(443), tls(8443)), (None, None));
+        assert_eq!(none.mac(address), None);
         assert_eq!(host.peeks().len(), 1, "refused once, asked no more");
     }
 }

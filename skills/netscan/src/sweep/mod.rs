@@ -15,7 +15,7 @@ use venom_sdk::{Error, Refusal, Result, progress};
 
 use crate::pace::Pace;
 use crate::ports::{self, Look};
-use talk::{Next, Talk};
+use talk::{GREETING, Next, Talk};
 
 #[cfg(not(target_family = "wasm"))]
 pub(crate) use script::Wire;
@@ -62,6 +62,8 @@ pub(crate) enum Shut {
     Lost,
     /// The sandbox does not let it.
     Denied,
+    /// The machine itself cannot, in the system's words.
+    Broken(&'static str),
 }
 
 /// What a sweep found.
@@ -69,7 +71,7 @@ pub(crate) enum Shut {
 pub(crate) struct Swept {
     /// Hosts that answered.
     pub(crate) hosts: BTreeMap<IpAddr, Host>,
-    /// False when it was broken off.
+    /// False when it was broken off, and when nothing says that there was a network at all.
     pub(crate) complete: bool,
     /// Connections that were tried.
     pub(crate) tried: usize,
@@ -84,11 +86,48 @@ pub(crate) struct Host {
     pub(crate) refused: u32,
 }
 
+/// A connection that fails sooner than this was not lost on the way: the machine knew no way.
+const AT_ONCE: Duration = Duration::from_millis(100);
+
+/// What all sweeps of a scan go by: one wire and one pace, for whatever the number of targets the rate is one.
+pub(crate) struct Road {
+    wire: Wire,
+    pace: Pace,
+}
+
+impl Road {
+    /// At most so many connections a second.
+    pub(crate) fn new(rate: u32) -> Self {
+        let wire = Wire::new();
+        let pace = Pace::new(rate, wire.now());
+        Self { wire, pace }
+    }
+
+    /// Waits for the turn of a connection that the host makes; false: the time is over, or nobody wants it any more.
+    pub(crate) fn turn(&mut self, time: Duration) -> bool {
+        let end = self.wire.now() + time;
+        loop {
+            let now = self.wire.now();
+            if now >= end || progress::cancelled() {
+                return false;
+            }
+            if self.pace.take(now) {
+                return true;
+            }
+            let wake = self.pace.next().min(end).min(now + BREATH);
+            self.wire.wait(wake.saturating_sub(now));
+        }
+    }
+}
+
 /// One connection.
 struct Slot {
     peer: SocketAddr,
+    began: Duration,
     /// Until when the present stage may take.
     until: Duration,
+    /// Until when the present part of the conversation may take, however its words are spread.
+    end: Duration,
     stage: Stage,
 }
 
@@ -100,26 +139,30 @@ enum Stage {
 /// One sweep under way.
 pub(crate) struct Sweep<'a> {
     manner: &'a Manner,
-    wire: Wire,
+    road: &'a mut Road,
     slots: Vec<Option<Slot>>,
     busy: usize,
     swept: Swept,
     total: usize,
+    /// Whether any connection came to what only a network leads to: it opened, was refused, or was waited for in vain.
+    has_network: bool,
     reported: Duration,
     label: &'a str,
 }
 
 impl<'a> Sweep<'a> {
     /// A sweep that is `label` to people.
-    pub(crate) fn new(manner: &'a Manner, label: &'a str) -> Self {
+    pub(crate) fn new(manner: &'a Manner, road: &'a mut Road, label: &'a str) -> Self {
+        let reported = road.wire.now();
         Self {
             manner,
-            wire: Wire::new(),
+            road,
             slots: Vec::new(),
             busy: 0,
             swept: Swept::default(),
             total: 0,
-            reported: Duration::ZERO,
+            has_network: false,
+            reported,
             label,
         }
     }
@@ -129,7 +172,18 @@ impl<'a> Sweep<'a> {
     ///
     /// # Errors
     /// When the sandbox refuses a connection: nothing of the target may be left out in silence.
-    pub(crate) fn run<'h>(mut self, hosts: &'h [IpAddr], ports: &'h [u16], time: Duration) -> Result<Swept> {
+    pub(crate) fn run(mut self, hosts: &[IpAddr], ports: &[u16], time: Duration) -> Result<Swept> {
+        let outcome = self.sweep(hosts, ports, time);
+        // what is left of it is nothing to the next one on this road
+        for place in 0..self.slots.len() {
+            if self.forget(place).is_some() {
+                self.road.wire.close(place);
+            }
+        }
+        outcome.map(|()| self.swept)
+    }
+
+    fn sweep<'h>(&mut self, hosts: &'h [IpAddr], ports: &'h [u16], time: Duration) -> Result<()> {
         self.total = hosts.len() * ports.len();
         let (first, others) = hosts.split_at(hosts.len().min(1));
         let rows = |hosts: &'h [IpAddr]| {
@@ -138,26 +192,25 @@ impl<'a> Sweep<'a> {
                 .flat_map(move |port| hosts.iter().map(move |host| SocketAddr::new(*host, *port)))
         };
         let mut plan = rows(first).chain(rows(others)).peekable();
-        let mut pace = Pace::new(self.manner.rate, self.wire.now());
-        let end = self.wire.now() + time;
+        let end = self.road.wire.now() + time;
         loop {
-            let now = self.wire.now();
+            let now = self.road.wire.now();
             if now >= end || progress::cancelled() {
-                return Ok(self.swept);
+                return Ok(());
             }
-            while self.busy < self.manner.concurrency && plan.peek().is_some() && pace.take(now) {
+            while self.busy < self.manner.concurrency && plan.peek().is_some() && self.road.pace.take(now) {
                 if let Some(peer) = plan.next() {
                     self.open(peer, now)?;
                 }
             }
             if self.busy == 0 && plan.peek().is_none() {
-                self.swept.complete = true;
-                return Ok(self.swept);
+                self.swept.complete = self.has_network || self.swept.tried == 0;
+                return Ok(());
             }
             let waits = self.busy < self.manner.concurrency && plan.peek().is_some();
-            let turn = if waits { pace.next() } else { end };
+            let turn = if waits { self.road.pace.next() } else { end };
             let wake = self.first_deadline().min(turn).min(end).min(now + BREATH);
-            for event in self.wire.wait(wake.saturating_sub(now)) {
+            for event in self.road.wire.wait(wake.saturating_sub(now)) {
                 self.on(event)?;
             }
             self.expire();
@@ -166,14 +219,17 @@ impl<'a> Sweep<'a> {
     }
 
     fn open(&mut self, peer: SocketAddr, now: Duration) -> Result<()> {
-        let place = self.wire.connect(peer)?;
+        let place = self.road.wire.connect(peer)?;
         if self.slots.len() <= place {
             self.slots.resize_with(place + 1, || None);
         }
         if let Some(slot) = self.slots.get_mut(place) {
+            let until = now + self.manner.timeout;
             *slot = Some(Slot {
                 peer,
-                until: now + self.manner.timeout,
+                began: now,
+                until,
+                end: until,
                 stage: Stage::Opening,
             });
         }
@@ -190,9 +246,13 @@ impl<'a> Sweep<'a> {
                     return Ok(());
                 };
                 match shut {
-                    Shut::Refused => self.host(slot.peer.ip()).refused += 1,
-                    Shut::Lost => {}
+                    Shut::Refused => {
+                        self.has_network = true;
+                        self.host(slot.peer.ip()).refused += 1;
+                    }
+                    Shut::Lost => self.has_network |= self.road.wire.now() >= slot.began + AT_ONCE,
                     Shut::Denied => return Err(denied(slot.peer)),
+                    Shut::Broken(why) => return Err(broken(slot.peer, why)),
                 }
             }
             Event::Heard(place, bytes) => self.talked(place, |talk| talk.heard(&bytes)),
@@ -205,6 +265,7 @@ impl<'a> Sweep<'a> {
         let Some(peer) = self.slots.get(place).and_then(Option::as_ref).map(|slot| slot.peer) else {
             return;
         };
+        self.has_network = true;
         self.host(peer.ip()).open.entry(peer.port()).or_default();
         let look = if self.manner.banners {
             ports::look(peer.port())
@@ -216,17 +277,18 @@ impl<'a> Sweep<'a> {
             return;
         }
         let talk = Talk::new(look, peer);
-        let now = self.wire.now();
+        let now = self.road.wire.now();
         if let Some(Some(slot)) = self.slots.get_mut(place) {
             slot.until = now + talk.patience();
+            slot.end = now + GREETING;
             slot.stage = Stage::Talking(talk);
         }
-        self.wire.listen(place);
+        self.road.wire.listen(place);
     }
 
     /// Lets a conversation go on, and does what it says next.
     fn talked(&mut self, place: usize, step: impl FnOnce(&mut Talk) -> Next) {
-        let now = self.wire.now();
+        let now = self.road.wire.now();
         let Some(Some(slot)) = self.slots.get_mut(place) else {
             return;
         };
@@ -234,18 +296,20 @@ impl<'a> Sweep<'a> {
             return;
         };
         match step(talk) {
-            Next::Wait(more) => slot.until = now + more,
+            // each word prolongs the wait for the next, and none that for the last
+            Next::Wait(more) => slot.until = (now + more).min(slot.end),
             // the wall that matters: whatever led here, a printer is sent nothing
             Next::Say(bytes, more) if !ports::is_printers(slot.peer.port()) => {
                 slot.until = now + more;
-                self.wire.say(place, &bytes);
+                slot.end = slot.until;
+                self.road.wire.say(place, &bytes);
             }
             Next::Say(..) | Next::Enough => self.hang_up(place),
         }
     }
 
     fn expire(&mut self) {
-        let now = self.wire.now();
+        let now = self.road.wire.now();
         let late = |slot: &Option<Slot>| slot.as_ref().is_some_and(|slot| slot.until <= now);
         let places: Vec<usize> = (0..self.slots.len())
             .filter(|at| self.slots.get(*at).is_some_and(late))
@@ -261,7 +325,8 @@ impl<'a> Sweep<'a> {
                 )
             });
             if opening {
-                self.wire.close(place);
+                self.has_network = true;
+                self.road.wire.close(place);
                 self.forget(place);
             } else {
                 self.talked(place, Talk::silent);
@@ -271,7 +336,7 @@ impl<'a> Sweep<'a> {
 
     /// Frees a connection, and keeps what it said.
     fn hang_up(&mut self, place: usize) {
-        self.wire.close(place);
+        self.road.wire.close(place);
         let Some(slot) = self.forget(place) else {
             return;
         };
@@ -299,7 +364,7 @@ impl<'a> Sweep<'a> {
     }
 
     fn report(&mut self) {
-        let now = self.wire.now();
+        let now = self.road.wire.now();
         if now < self.reported + REPORT {
             return;
         }
@@ -321,6 +386,13 @@ fn denied(peer: SocketAddr) -> Error {
                 .to_owned(),
         missing_grant: String::new(),
     })
+}
+
+/// What the machine cannot do says nothing about the network, so that nothing is concluded from it.
+fn broken(peer: SocketAddr, why: &str) -> Error {
+    Error::Unavailable(format!(
+        "this machine cannot begin a connection to {peer}: {why}; it may have no address for it, or no port or socket left"
+    ))
 }
 
 #[cfg(test)]

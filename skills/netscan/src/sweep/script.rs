@@ -37,8 +37,12 @@ pub(crate) enum Answer {
     /// There is no way to it.
     Lose,
     Deny,
+    /// The machine has no socket for it.
+    Break,
     /// Opens, says this at once, and that once it is spoken to.
     Open(Vec<u8>, Vec<u8>),
+    /// Opens, and says a byte that ends no line now and then, for ever.
+    Drip(Duration),
 }
 
 /// Makes this the network of the thread.
@@ -87,7 +91,11 @@ impl Wire {
             Some(Answer::Refuse) => self.coming.push_back((at, Event::Shut(place, Shut::Refused))),
             Some(Answer::Lose) => self.coming.push_back((at, Event::Shut(place, Shut::Lost))),
             Some(Answer::Deny) => self.coming.push_back((at, Event::Shut(place, Shut::Denied))),
-            Some(Answer::Open(..)) => self.coming.push_back((at, Event::Open(place))),
+            Some(Answer::Break) => {
+                let why = Shut::Broken("address-not-bindable");
+                self.coming.push_back((at, Event::Shut(place, why)));
+            }
+            Some(Answer::Open(..) | Answer::Drip(_)) => self.coming.push_back((at, Event::Open(place))),
             None => {}
         }
         Ok(place)
@@ -102,14 +110,24 @@ impl Wire {
         self.coming = later;
         let events: Vec<Event> = due.into_iter().map(|(_, event)| event).collect();
         for event in &events {
-            if let Event::Shut(place, _) = event {
-                self.close(*place);
+            match event {
+                Event::Shut(place, _) => self.close(*place),
+                Event::Heard(place, _) => self.drip(*place),
+                _ => {}
             }
         }
         events
     }
 
+    fn drip(&mut self, place: usize) {
+        if let Some(Answer::Drip(pause)) = self.answer(place) {
+            self.coming
+                .push_back((self.now + pause, Event::Heard(place, b".".to_vec())));
+        }
+    }
+
     pub(crate) fn listen(&mut self, place: usize) {
+        self.drip(place);
         if let Some(Answer::Open(greeting, _)) = self.answer(place)
             && !greeting.is_empty()
         {

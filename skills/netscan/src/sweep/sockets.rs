@@ -157,6 +157,11 @@ fn shut(code: ErrorCode) -> Shut {
     match code {
         ErrorCode::ConnectionRefused | ErrorCode::ConnectionReset | ErrorCode::ConnectionAborted => Shut::Refused,
         ErrorCode::AccessDenied => Shut::Denied,
+        // only what no answer from the network can be the cause of: it must not be able to end a scan
+        ErrorCode::NewSocketLimit
+        | ErrorCode::OutOfMemory
+        | ErrorCode::AddressNotBindable
+        | ErrorCode::AddressInUse => Shut::Broken(code.name()),
         _ => Shut::Lost,
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::ports::Look;
 
 /// Longest wait for the first word of a service that greets.
-const GREETING: Duration = Duration::from_millis(1_500);
+pub(super) const GREETING: Duration = Duration::from_millis(1_500);
 /// The same where HTTP is usual: its servers wait to be asked.
 const BEFORE_ASKING: Duration = Duration::from_millis(150);
 /// Longest wait for the answer to a question.

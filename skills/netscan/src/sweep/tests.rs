@@ -15,6 +15,10 @@ const MANNER: Manner = Manner {
 };
 const LONG: Duration = Duration::from_secs(3_600);
 
+fn sweep(manner: &Manner, hosts: &[IpAddr], ports: &[u16], time: Duration) -> Result<Swept> {
+    Sweep::new(manner, &mut Road::new(manner.rate), "x").run(hosts, ports, time)
+}
+
 fn hosts(count: u8) -> Vec<IpAddr> {
     (1..=count).map(|last| IpAddr::from([10, 0, 0, last])).collect()
 }
@@ -44,7 +48,7 @@ fn who_answers_is_found_and_who_is_silent_is_not() {
         (peer(3, 23), Answer::Lose),
         (peer(4, 80), open(b"", b"HTTP/1.1 200 OK\r\nServer: y\r\n\r\n")),
     ]));
-    let swept = Sweep::new(&MANNER, "x").run(&hosts(4), &[22, 23, 80], LONG).unwrap();
+    let swept = sweep(&MANNER, &hosts(4), &[22, 23, 80], LONG).unwrap();
     assert!(swept.complete);
     assert_eq!(swept.tried, 12);
     let found: Vec<(IpAddr, Vec<u16>, u32)> = swept
@@ -75,7 +79,7 @@ fn printers_are_sent_nothing_even_where_they_would_answer() {
         .iter()
         .map(|port| (peer(1, *port), open(b"", b"HTTP/1.1 200 OK\r\n\r\n")));
     let network = install(network(answers));
-    let swept = Sweep::new(&MANNER, "x").run(&hosts(1), &ports, LONG).unwrap();
+    let swept = sweep(&MANNER, &hosts(1), &ports, LONG).unwrap();
     assert_eq!(
         swept.hosts[&IpAddr::from([10, 0, 0, 1])].open.len(),
         9,
@@ -91,7 +95,7 @@ fn without_banners_nobody_is_spoken_to() {
         banners: false,
         ..MANNER
     };
-    let swept = Sweep::new(&manner, "x").run(&hosts(1), &[80], LONG).unwrap();
+    let swept = sweep(&manner, &hosts(1), &[80], LONG).unwrap();
     assert_eq!(swept.hosts[&IpAddr::from([10, 0, 0, 1])].open[&80], b"");
     assert!(network.borrow().sent.is_empty());
 }
@@ -105,7 +109,7 @@ fn rate_and_concurrency_hold() {
         concurrency: 16,
         ..MANNER
     };
-    let swept = Sweep::new(&manner, "x").run(&hosts(100), &[22, 80], LONG).unwrap();
+    let swept = sweep(&manner, &hosts(100), &[22, 80], LONG).unwrap();
     assert!(swept.complete && swept.hosts.is_empty());
     assert_eq!(network.borrow().most, 16);
     drop(swept);
@@ -113,7 +117,7 @@ fn rate_and_concurrency_hold() {
     let network = install(self::network(
         hosts(250).iter().map(|ip| (SocketAddr::new(*ip, 22), Answer::Refuse)),
     ));
-    Sweep::new(&manner, "x").run(&hosts(250), &[22], LONG).unwrap();
+    sweep(&manner, &hosts(250), &[22], LONG).unwrap();
     let tried: Vec<Duration> = network.borrow().tried.iter().map(|(at, _)| *at).collect();
     let most = tried
         .iter()
@@ -136,7 +140,7 @@ fn rate_and_concurrency_hold() {
 #[test]
 fn what_is_not_granted_ends_the_sweep_and_shows_early() {
     let network = install(network([(peer(1, 80), Answer::Deny)]));
-    let error = Sweep::new(&MANNER, "x").run(&hosts(254), &[22, 80], LONG).unwrap_err();
+    let error = sweep(&MANNER, &hosts(254), &[22, 80], LONG).unwrap_err();
     let Error::Denied(refusal) = &error else {
         panic!("{error}")
     };
@@ -150,22 +154,21 @@ fn what_is_not_granted_ends_the_sweep_and_shows_early() {
         (peer(254, 22), Answer::Deny),
         (peer(254, 80), Answer::Deny),
     ]));
-    Sweep::new(&MANNER, "x").run(&hosts(254), &[22, 80], LONG).unwrap_err();
+    sweep(&MANNER, &hosts(254), &[22, 80], LONG).unwrap_err();
     assert!(network.borrow().tried.len() < 400, "{}", network.borrow().tried.len());
 }
 
 #[test]
 fn cut_short_it_answers_what_it_has() {
     install(network([(peer(1, 22), open(b"SSH-2.0-x\r\n", b""))]));
-    let swept = Sweep::new(&MANNER, "x")
-        .run(&hosts(254), &[22, 80], Duration::from_millis(300))
+    let swept = sweep(&MANNER, &hosts(254), &[22, 80], Duration::from_millis(300))
         .unwrap();
     assert!(
         !swept.complete && swept.tried < 254 && swept.hosts.len() == 1,
         "{swept:?}"
     );
     let _caller = Fake::new().cancel_after(3).install();
-    let swept = Sweep::new(&MANNER, "x").run(&hosts(254), &[22, 80], LONG).unwrap();
+    let swept = sweep(&MANNER, &hosts(254), &[22, 80], LONG).unwrap();
     assert!(!swept.complete && swept.tried < 254, "cancelled: {swept:?}");
 }
 
@@ -173,7 +176,7 @@ fn cut_short_it_answers_what_it_has() {
 fn progress_is_reported() {
     let fake = Fake::new().install();
     install(Network::default());
-    Sweep::new(&MANNER, "10.0.0.0/24")
+    Sweep::new(&MANNER, &mut Road::new(500), "10.0.0.0/24")
         .run(&hosts(254), &[22, 80], LONG)
         .unwrap();
     let reports = fake.reports();
@@ -189,6 +192,82 @@ fn progress_is_reported() {
 #[test]
 fn a_port_that_never_stops_talking_holds_nothing_up() {
     install(network([(peer(1, 21), open(&[b'x'; 9_000], b""))]));
-    let swept = Sweep::new(&MANNER, "x").run(&hosts(1), &[21], LONG).unwrap();
+    let swept = sweep(&MANNER, &hosts(1), &[21], LONG).unwrap();
     assert_eq!(swept.hosts[&IpAddr::from([10, 0, 0, 1])].open[&21].len(), 2_048);
+}
+
+#[test]
+fn a_port_that_drips_holds_nothing_up_either() {
+    // one that is listened to, and one that is asked; each byte comes before the wait for the next is over
+    let ports = [21, 80];
+    let drips = ports.map(|port| (peer(1, port), Answer::Drip(Duration::from_millis(90))));
+    install(network(drips));
+    let swept = sweep(&MANNER, &hosts(1), &ports, Duration::from_secs(4)).unwrap();
+    assert!(swept.complete);
+    let heard = swept.hosts[&IpAddr::from([10, 0, 0, 1])].open[&21].len();
+    assert!((10..=17).contains(&heard), "{heard} bytes of 1.5 seconds are kept");
+}
+
+#[test]
+fn an_answer_that_drips_is_left_when_its_time_is_over() {
+    install(network([(peer(1, 80), Answer::Drip(Duration::from_millis(500)))]));
+    let swept = sweep(&MANNER, &hosts(1), &[80], Duration::from_secs(4)).unwrap();
+    assert!(swept.complete, "two seconds from the question");
+}
+
+#[test]
+fn a_machine_without_a_network_has_seen_nothing() {
+    let all: Vec<IpAddr> = hosts(20);
+    let lost = || {
+        all.iter()
+            .map(|ip| (SocketAddr::new(*ip, 22), Answer::Lose))
+            .collect::<Vec<_>>()
+    };
+    install(network(lost()));
+    let none = sweep(&MANNER, &all, &[22], LONG).unwrap();
+    assert!(!none.complete && none.tried == 20 && none.hosts.is_empty(), "{none:?}");
+    // a single one that was waited for, or that answered, was on a network
+    for sign in [None, Some(Answer::Refuse), Some(Answer::Open(Vec::new(), Vec::new()))] {
+        let mut answers = lost();
+        answers.pop();
+        answers.extend(sign.map(|sign| (peer(20, 22), sign)));
+        install(network(answers));
+        assert!(sweep(&MANNER, &all, &[22], LONG).unwrap().complete);
+    }
+    // as neighbours that do not answer are given up by the system, after a while
+    install(Network {
+        delay: Duration::from_millis(700),
+        ..network(lost())
+    });
+    assert!(sweep(&MANNER, &all, &[22], LONG).unwrap().complete);
+}
+
+#[test]
+fn a_machine_without_sockets_ends_the_sweep() {
+    install(network([(peer(1, 22), Answer::Refuse), (peer(1, 80), Answer::Break)]));
+    let error = sweep(&MANNER, &hosts(1), &[22, 80], LONG).unwrap_err();
+    assert!(
+        matches!(&error, Error::Unavailable(why) if why.contains("10.0.0.1:80: address-not-bindable")),
+        "{error}"
+    );
+}
+
+#[test]
+fn sweeps_on_one_road_keep_one_rate_together_and_leave_nothing_behind() {
+    let network = install(network([(peer(1, 22), Answer::Refuse)]));
+    let manner = Manner { rate: 10, ..MANNER };
+    let mut road = Road::new(manner.rate);
+    for _ in 0..5 {
+        Sweep::new(&manner, &mut road, "x").run(&hosts(1), &[22], LONG).unwrap();
+        assert!(road.turn(LONG), "a handshake counts as one too");
+    }
+    let at = network.borrow().tried.last().unwrap().0;
+    assert!(at >= Duration::from_millis(780), "nine turns in {at:?}");
+    assert!(!road.turn(Duration::from_millis(1)), "its turn comes later");
+    // broken off with connections open
+    let short = Duration::from_millis(400);
+    Sweep::new(&manner, &mut road, "x").run(&hosts(9), &[23], short).unwrap();
+    network.borrow_mut().most = 0;
+    Sweep::new(&manner, &mut road, "x").run(&hosts(1), &[22], LONG).unwrap();
+    assert_eq!(network.borrow().most, 1);
 }
