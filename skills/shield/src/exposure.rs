@@ -5,6 +5,7 @@
 use std::ops::RangeInclusive;
 
 use crate::check::{Check, Look, Severity, Verdict, evidence};
+use crate::http;
 use crate::line::Trouble;
 use crate::visit::Visit;
 
@@ -280,10 +281,17 @@ pub(crate) fn is_its_own(port: u16) -> bool {
     })
 }
 
+/// Whether what is known to be at a port speaks unasked.
+pub(crate) fn speaks_first(port: u16) -> bool {
+    service(port).is_some_and(|service| matches!(service.ask, Ask::Greeting))
+}
+
 /// What a reachable service said.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Facts {
     pub(crate) heard: Vec<u8>,
+    /// Why that does not tell whether it answers anybody: it was not asked, or not heard to the end.
+    pub(crate) half: Option<String>,
 }
 
 pub(crate) fn judge(port: u16, facts: &Facts) -> Verdict {
@@ -293,10 +301,17 @@ pub(crate) fn judge(port: u16, facts: &Facts) -> Verdict {
         said if said.is_empty() => "It takes connections.".to_owned(),
         said => format!("It said `{said}`."),
     };
-    match (service.open, service.reachable) {
-        (Some(open), _) if answers_anybody(open, &facts.heard) => verdict.add(open, said),
-        (_, Some(reachable)) => verdict.add(reachable, said),
-        (_, None) => {}
+    if let Some(open) = service.open {
+        if answers_anybody(open, &facts.heard) {
+            verdict.add(open, said);
+            return verdict;
+        }
+        if facts.half.is_some() {
+            verdict.open.push(open);
+        }
+    }
+    if let Some(reachable) = service.reachable {
+        verdict.add(reachable, said);
     }
     verdict
 }
@@ -336,52 +351,76 @@ pub(crate) async fn look(visit: &Visit<'_>, greeting: &[u8]) -> Result<Look<Fact
     let Some(service) = service(visit.place.port()) else {
         return Ok(Look::Absent);
     };
-    let heard = match service.ask {
-        Ask::Greeting => Ok(greeting.to_vec()),
-        Ask::Nothing => visit.call().await.map(|_| Vec::new()),
+    let facts = match service.ask {
+        Ask::Greeting => Ok(Facts {
+            heard: greeting.to_vec(),
+            half: None,
+        }),
+        Ask::Nothing => visit.call().await.map(|_| Facts::default()),
         Ask::Vnc => talk(visit, vnc).await,
         Ask::Line(line) => talk(visit, async move |visit, heard| ask_line(visit, line, heard).await).await,
     };
-    match heard {
-        Ok(heard) => Ok(Look::Seen(Facts { heard })),
-        Err(Trouble::Refused) => Ok(Look::Absent),
+    match facts {
+        Ok(facts) => Ok(Look::Seen(facts)),
+        // all others have been called once already, and somebody was there
+        Err(Trouble::Refused) if is_printer(visit.place.port()) => Ok(Look::Absent),
         Err(trouble) => visit.unknown(trouble),
     }
 }
 
+/// The answer to a question; else why it is none, though something was heard.
+type Heard = Result<Result<(), String>, Trouble>;
+
 /// What was heard counts, even when it ended badly: only not getting there is trouble.
 async fn talk<'a>(
     visit: &Visit<'a>,
-    conversation: impl AsyncFnOnce(&Visit<'a>, &mut Vec<u8>) -> Result<(), Trouble>,
-) -> Result<Vec<u8>, Trouble> {
+    conversation: impl AsyncFnOnce(&Visit<'a>, &mut Vec<u8>) -> Heard,
+) -> Result<Facts, Trouble> {
     let mut heard = Vec::new();
-    match conversation(visit, &mut heard).await {
-        Err(trouble @ (Trouble::Denied(_) | Trouble::Refused | Trouble::Broken(_))) => Err(trouble),
-        Err(trouble) if heard.is_empty() => Err(trouble),
-        _ => Ok(heard),
+    let half = match conversation(visit, &mut heard).await {
+        Ok(whole) => whole.err(),
+        Err(trouble @ (Trouble::Denied(_) | Trouble::Refused | Trouble::Broken(_))) => return Err(trouble),
+        Err(trouble) if heard.is_empty() => return Err(trouble),
+        Err(trouble) => Some(format!("{} in the middle of its answer", trouble.words())),
+    };
+    Ok(Facts { heard, half })
+}
+
+async fn ask_line(visit: &Visit<'_>, say: &str, heard: &mut Vec<u8>) -> Heard {
+    let mut line = visit.call().await?;
+    line.say(say.as_bytes()).await?;
+    if !say.starts_with("GET") {
+        let has_line = |heard: &[u8]| heard.contains(&b'\n').then_some(());
+        return line.hear_until(heard, MOST, has_line).await.map(Ok);
+    }
+    match line.hear_until(heard, MOST, |heard| http::read(heard, false)).await {
+        Ok(Look::Unknown(why)) => Ok(Err(why)),
+        Ok(_) => Ok(Ok(())),
+        // one that says no length ends by hanging up
+        Err(Trouble::Ended) if http::is_whole_when_hung_up(heard) => Ok(Ok(())),
+        Err(trouble) => Err(trouble),
     }
 }
 
-async fn ask_line(visit: &Visit<'_>, say: &str, heard: &mut Vec<u8>) -> Result<(), Trouble> {
-    let mut line = visit.call().await?;
-    line.say(say.as_bytes()).await?;
-    let is_http = say.starts_with("GET");
-    line.hear_until(heard, MOST, |heard| (!is_http && heard.contains(&b'\n')).then_some(()))
-        .await
-}
-
-async fn vnc(visit: &Visit<'_>, heard: &mut Vec<u8>) -> Result<(), Trouble> {
+async fn vnc(visit: &Visit<'_>, heard: &mut Vec<u8>) -> Heard {
     let mut line = visit.call().await?;
     let version = line
         .hear_until(heard, MOST, |heard| heard.get(..VNC_VERSION).map(<[u8]>::to_vec))
         .await?;
     // before 3.7 the server chooses the way itself, and to answer would be to log in
     let answerable = version.starts_with(b"RFB 003.007") || version.starts_with(b"RFB 003.008");
+    if !version.starts_with(b"RFB ") {
+        return Ok(Ok(()));
+    }
     if !answerable {
-        return Ok(());
+        return Ok(Err("speaks a version of VNC that is asked no further".to_owned()));
     }
     line.say(&version).await?;
-    line.hear_until(heard, MOST, |heard| vnc_ways(heard).map(|_| ())).await
+    let ways = line.hear_until(heard, MOST, |heard| vnc_ways(heard).map(<[u8]>::len)).await?;
+    // none at all: it will not have anybody just now
+    Ok((ways > 0)
+        .then_some(())
+        .ok_or_else(|| "names no way to log in at present".to_owned()))
 }
 
 #[cfg(test)]

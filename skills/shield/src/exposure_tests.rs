@@ -11,8 +11,15 @@ use super::*;
 use crate::check::ids;
 use crate::line::{Pace, gather};
 
+fn whole(heard: &[u8]) -> Facts {
+    Facts {
+        heard: heard.to_vec(),
+        half: None,
+    }
+}
+
 fn fires(port: u16, heard: &[u8]) -> Vec<&'static str> {
-    ids(&judge(port, &Facts { heard: heard.to_vec() }))
+    ids(&judge(port, &whole(heard)))
 }
 
 #[test]
@@ -97,12 +104,16 @@ fn server(talk: impl FnOnce(std::net::TcpStream) + Send + 'static) -> (SocketAdd
 }
 
 fn visiting<T>(place: SocketAddr, job: impl AsyncFnOnce(&Visit<'_>) -> T) -> T {
+    visiting_for(place, Duration::from_secs(2), job)
+}
+
+fn visiting_for<T>(place: SocketAddr, timeout: Duration, job: impl AsyncFnOnce(&Visit<'_>) -> T) -> T {
     let pace = Pace::per_second(1000);
     let visit = Visit {
         place,
         hostname: None,
         pace: &pace,
-        timeout: Duration::from_secs(2),
+        timeout,
     };
     gather([job(&visit)], 1, || None).into_iter().next().flatten().unwrap()
 }
@@ -119,7 +130,9 @@ fn vnc_is_told_a_version_and_never_a_choice() {
     });
     let heard = visiting(place, async |visit| talk(visit, vnc).await);
     served.join().unwrap();
-    assert_eq!(fires(5900, &heard.unwrap()), ["exposure.vnc-open"]);
+    let facts = heard.unwrap();
+    assert_eq!(ids(&judge(5900, &facts)), ["exposure.vnc-open"]);
+    assert_eq!(facts.half, None);
 }
 
 #[test]
@@ -130,7 +143,50 @@ fn an_old_vnc_is_told_nothing() {
     });
     let heard = visiting(place, async |visit| talk(visit, vnc).await);
     served.join().unwrap();
-    assert_eq!(fires(5900, &heard.unwrap()), ["exposure.vnc"]);
+    let verdict = judge(5900, &heard.unwrap());
+    assert_eq!(ids(&verdict), ["exposure.vnc"]);
+    assert_eq!(verdict.open, [&VNC_OPEN], "nobody asked it");
+}
+
+/// What is judged at `port` of a server that says this when it is asked, and then hangs up or falls silent.
+fn asked_line(port: u16, say: &'static str, answer: &'static [u8], hangs_up: bool) -> Verdict {
+    let (place, served) = server(move |mut stream| {
+        let mut said = vec![0; say.len()];
+        stream.read_exact(&mut said).unwrap();
+        stream.write_all(answer).unwrap();
+        if !hangs_up {
+            assert_eq!(stream.read(&mut said).unwrap(), 0);
+        }
+    });
+    let facts = visiting_for(place, Duration::from_millis(300), async |visit| {
+        talk(visit, async |visit, heard| ask_line(visit, say, heard).await).await
+    });
+    served.join().unwrap();
+    judge(port, &facts.unwrap())
+}
+
+#[test]
+fn half_an_answer_is_no_all_clear() {
+    const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 40\r\n\r\n{\"name\"";
+    const OPEN: &[u8] = b"HTTP/1.1 200 OK\r\n\r\n{\"cluster_name\":\"x\"}";
+    for hangs_up in [true, false] {
+        let redis = asked_line(6379, "PING\r\n", b"+PO", hangs_up);
+        assert_eq!((ids(&redis), redis.open), (vec!["exposure.database"], vec![&REDIS_OPEN]));
+        let elastic = asked_line(9200, ROOT, HEAD, hangs_up);
+        assert_eq!((ids(&elastic), elastic.open), (vec!["exposure.database"], vec![&ELASTIC_OPEN]));
+        let half_a_head = asked_line(2375, DOCKER_PING, b"HTTP/1.1 200 OK\r\nServ", hangs_up);
+        assert_eq!((ids(&half_a_head), half_a_head.open), (vec![], vec![&DOCKER_OPEN]));
+        // enough for a finding is enough
+        assert_eq!(ids(&asked_line(9200, ROOT, OPEN, hangs_up)), ["exposure.elasticsearch-open"]);
+    }
+    for (port, say, answer) in [
+        (6379, "PING\r\n", &b"-NOAUTH Authentication required.\r\n"[..]),
+        (9200, ROOT, b"HTTP/1.1 401 Unauthorized\r\n\r\n"),
+        (9200, ROOT, b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 2\r\n\r\n{}"),
+        (2375, DOCKER_PING, b"SSH-2.0-x\r\n"),
+    ] {
+        assert!(asked_line(port, say, answer, true).open.is_empty(), "{port}");
+    }
 }
 
 #[test]
@@ -146,7 +202,7 @@ fn one_line_is_said_and_one_is_heard() {
         talk(visit, async |visit, heard| ask_line(visit, "PING\r\n", heard).await).await
     });
     served.join().unwrap();
-    assert_eq!(heard.unwrap(), b"+PONG\r\n");
+    assert_eq!(heard.unwrap(), whole(b"+PONG\r\n"));
 }
 
 /// The whole look at a printer's port, on addresses where the real port is free.
@@ -195,7 +251,7 @@ proptest! {
     #[test]
     fn whatever_is_heard_is_judged(port: u16, heard in prop::collection::vec(any::<u8>(), 0..100), listed in 0..SERVICES.len()) {
         for port in [port, *SERVICES[listed].ports.start()] {
-            let verdict = judge(port, &Facts { heard: heard.clone() });
+            let verdict = judge(port, &whole(&heard));
             prop_assert!(verdict.issues.len() <= 1);
         }
     }

@@ -346,6 +346,11 @@ pub(crate) fn read(heard: &[u8], ended: bool) -> Option<Look<Facts>> {
     enough.then_some(Look::Seen(facts))
 }
 
+/// Whether an answer that was cut off by its server is whole all the same: it says no length, so this is how it ends.
+pub(crate) fn is_whole_when_hung_up(heard: &[u8]) -> bool {
+    matches!(read(heard, true), Some(Look::Seen(facts)) if facts.header("content-length").is_none())
+}
+
 /// Asks `GET /` by HTTPS, by name: the host's client trusts public certificates only, and asks the operator's `http`
 /// and `dns` grants. What it cannot do is no error, but unknown.
 pub(crate) fn look_securely(place: SocketAddr, hostname: Option<&str>, time: Duration) -> SkillResult<Look<Facts>> {

@@ -95,6 +95,10 @@ pub(crate) struct Seen {
 }
 
 const NOT_KNOWN: &str = "nothing that is known here answered";
+/// Said in plain HTTP by servers of HTTPS too, so that it tells nothing where the question for TLS came to nothing.
+const BAD_REQUEST: u16 = 400;
+const AMBIGUOUS: &str = "answered 400 by plain HTTP, as servers of HTTPS do, and came to no end by TLS";
+const NO_VERSION: &str = "did not tell its version";
 
 /// Looks at a port, except for what only the host can ask (see `run`).
 pub(crate) async fn look(visit: &Visit<'_>, modules: &[Module]) -> Result<Seen, Trouble> {
@@ -119,13 +123,13 @@ pub(crate) async fn look(visit: &Visit<'_>, modules: &[Module]) -> Result<Seen, 
         Err(trouble @ Trouble::Denied(_)) => return Err(trouble),
         Err(trouble) => return Ok(seen.fill(Some(&trouble.words()))),
     }
-    if asked(Module::Exposure) || (asked(Module::Versions) && port == 6379) {
+    if asked(Module::Exposure) || (asked(Module::Versions) && port == versions::REDIS) {
         seen.exposure = exposure::look(visit, &seen.greeting).await?;
     }
     let redis = seen
         .exposure
         .seen()
-        .is_some_and(|facts| port == 6379 && facts.heard.starts_with(b"+PONG"));
+        .is_some_and(|facts| port == versions::REDIS && facts.heard.starts_with(b"+PONG"));
     if redis
         && asked(Module::Versions)
         && let Look::Seen(heard) = versions::ask_redis(visit).await?
@@ -168,8 +172,7 @@ async fn ask_web(visit: &Visit<'_>, modules: &[Module], seen: &mut Seen) -> Resu
         seen.http = http::look(visit).await?;
     }
     // a server of HTTPS may well explain in plain HTTP that this is not how to speak to it
-    let is_plain = seen.http.seen().is_some_and(|facts| facts.status != 400);
-    if !is_plain {
+    if !seen.is_plain_web() {
         let first = tls::gather::first(visit).await?;
         seen.speaks_tls = first.seen().is_some();
         seen.tls = match first {
@@ -184,6 +187,13 @@ async fn ask_web(visit: &Visit<'_>, modules: &[Module], seen: &mut Seen) -> Resu
     } else if !plain_first {
         seen.http = http::look(visit).await?;
     }
+    if matches!(seen.tls, Look::Unknown(_)) {
+        if seen.is_plain_web() {
+            seen.tls = Look::Absent;
+        } else if seen.http.seen().is_some() {
+            seen.http = Look::Unknown(AMBIGUOUS.to_owned());
+        }
+    }
     Ok(())
 }
 
@@ -196,16 +206,27 @@ impl Seen {
         web || own || answered || !self.greeting.is_empty()
     }
 
-    /// What no one could tell is absent where something else is there.
+    /// Whether it speaks plain HTTP, so that it does not speak TLS.
+    fn is_plain_web(&self) -> bool {
+        self.http.seen().is_some_and(|facts| facts.status != BAD_REQUEST)
+    }
+
+    /// What no one looked for is absent where something else is there. What was looked for in vain stays unknown.
     fn conclude(mut self, port: u16) -> Self {
         if !self.is_known(port) {
             return self.fill(Some(NOT_KNOWN));
         }
-        clear(&mut self.tls);
-        clear(&mut self.http);
-        clear(&mut self.ssh);
         self.versions = Look::Seen(());
         self.fill(None)
+    }
+
+    /// Why nobody can say which versions it names: what would have named them did not come.
+    fn unheard(&self, port: u16) -> Option<&str> {
+        if !matches!(self.versions, Look::Seen(())) || !self.greeting.is_empty() {
+            return None;
+        }
+        let silent = exposure::speaks_first(port) || (port == versions::REDIS && self.redis.is_empty());
+        self.http.reason().or_else(|| silent.then_some(NO_VERSION))
     }
 
     /// Gives each module that has no answer yet this one: unknown because of `why`, absent without.
@@ -232,6 +253,7 @@ impl Seen {
             Module::Http => self.http.judge(checks, http::judge),
             Module::Ssh => self.ssh.judge(checks, ssh::judge),
             Module::Dns => self.dns.judge(checks, |facts| dns::judge(facts, visit.place.ip())),
+            Module::Versions if self.unheard(port).is_some() => Some(Verdict::all_open(checks)),
             Module::Versions => self.versions.judge(checks, |()| {
                 let heard = versions::Heard {
                     greeting: &self.greeting,
@@ -244,10 +266,15 @@ impl Seen {
     }
 
     /// Why modules could not tell, each reason once.
-    pub(crate) fn reasons(&self, modules: &[Module]) -> Vec<(Module, &str)> {
+    pub(crate) fn reasons(&self, port: u16, modules: &[Module]) -> Vec<(Module, &str)> {
         let all = [
             (Module::Tls, self.tls.reason().or(self.trouble.as_deref())),
-            (Module::Exposure, self.exposure.reason()),
+            (
+                Module::Exposure,
+                self.exposure
+                    .reason()
+                    .or_else(|| self.exposure.seen()?.half.as_deref()),
+            ),
             (Module::Http, self.http.reason()),
             (
                 Module::Ssh,
@@ -256,7 +283,7 @@ impl Seen {
                     .or_else(|| self.ssh.seen()?.offer.as_ref().err().map(String::as_str)),
             ),
             (Module::Dns, self.dns.reason()),
-            (Module::Versions, self.versions.reason()),
+            (Module::Versions, self.versions.reason().or_else(|| self.unheard(port))),
         ];
         let mut reasons: Vec<(Module, &str)> = Vec::new();
         for (module, reason) in all {
@@ -268,12 +295,6 @@ impl Seen {
             }
         }
         reasons
-    }
-}
-
-fn clear<F>(look: &mut Look<F>) {
-    if matches!(look, Look::Unknown(_)) {
-        *look = Look::Absent;
     }
 }
 

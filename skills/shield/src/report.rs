@@ -136,6 +136,23 @@ impl JsonSchema for Moment {
     }
 }
 
+impl Certificate {
+    /// About how many bytes it takes.
+    pub(crate) fn size(&self) -> usize {
+        let texts = [
+            &self.ip,
+            &self.fingerprint_sha256,
+            &self.subject,
+            &self.issuer,
+            &self.serial,
+            &self.key,
+            &self.signature_algorithm,
+        ];
+        let all = texts.into_iter().chain(&self.names);
+        size_of::<Self>() + all.map(|text| size_of::<String>() + text.len()).sum::<usize>()
+    }
+}
+
 impl Report {
     pub(crate) fn new(ip: IpAddr, started_at: Moment) -> Self {
         Self {

@@ -19,6 +19,8 @@ use crate::{http, tls};
 const RESERVE: Duration = Duration::from_secs(2);
 /// Largest answer: less than a call may give by default.
 const ANSWER: usize = 3 * 1024 * 1024;
+/// Most bytes of certificates that are kept of a target: a host may have one at every port, each as large as can be.
+const CERTIFICATES: usize = 256 * 1024;
 
 /// Looks at all targets.
 pub(crate) fn check(request: &Request) -> Result<Vec<Report>> {
@@ -69,15 +71,15 @@ impl<'a> Run<'a> {
         let jobs = self.jobs();
         let stages = self.over_sockets(&jobs)?;
         let mut judged = Vec::with_capacity(jobs.len());
+        let mut room = Room::of(self.request.targets.len());
         for (job, stage) in jobs.iter().zip(stages) {
             judged.push(match stage {
                 None => None,
                 Some(Stage::Judged(judged)) => Some(judged),
-                Some(Stage::Host(_)) if Instant::now() >= self.until => None,
-                Some(Stage::Host(seen)) => {
-                    progress::check()?;
-                    Some(self.over_host(job, *seen)?)
-                }
+                Some(Stage::Host(seen)) => self.over_host(job, *seen)?.map(|mut judged| {
+                    room.keep(job, &mut judged);
+                    judged
+                }),
             });
         }
         Ok(self.write(&jobs, judged))
@@ -158,20 +160,34 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn over_host(&self, job: &Job, mut seen: Seen) -> Result<Judged> {
+    /// None: it was cut off.
+    fn over_host(&self, job: &Job, mut seen: Seen) -> Result<Option<Judged>> {
         let visit = self.visit(job);
         if let Look::Seen(facts) = &mut seen.tls {
-            match tls::gather::peek(job.place, visit.hostname, self.request.timeout)? {
+            let Some(time) = self.turn()? else { return Ok(None) };
+            match tls::gather::peek(job.place, visit.hostname, time)? {
                 Ok(session) => facts.session = Some(session),
                 Err(why) => seen.trouble = Some(format!("no handshake of TLS 1.2 or 1.3: {why}")),
             }
         }
         let wanted = [Module::Http, Module::Versions];
         if wanted.iter().any(|module| self.request.modules.contains(module)) {
-            seen.http = http::look_securely(job.place, visit.hostname, self.request.timeout)?;
+            let Some(time) = self.turn()? else { return Ok(None) };
+            seen.http = http::look_securely(job.place, visit.hostname, time)?;
         }
         self.note(&self.ended_at, job, |_, now| Some(now));
-        Ok(self.judge(job, &seen))
+        Ok(Some(self.judge(job, &seen)))
+    }
+
+    /// Waits for the turn of a connection that the host makes, which nobody can break off. The answer is the time it may
+    /// take; none when it is over.
+    fn turn(&self) -> Result<Option<Duration>> {
+        let stop = || (progress::cancelled() || Instant::now() >= self.until).then_some(Stop);
+        let waited = gather([self.pace.turn()], 1, stop);
+        progress::check()?;
+        let left = self.until.saturating_duration_since(Instant::now());
+        let is_time = waited.iter().any(Option::is_some) && !left.is_zero();
+        Ok(is_time.then(|| left.min(self.request.timeout)))
     }
 
     fn judge(&self, job: &Job, seen: &Seen) -> Judged {
@@ -180,7 +196,7 @@ impl<'a> Run<'a> {
         let verdicts = modules
             .iter()
             .filter_map(|module| Some((*module, seen.judge(*module, &visit, now)?)));
-        let notes = seen.reasons(modules).into_iter();
+        let notes = seen.reasons(job.place.port(), modules).into_iter();
         let session = seen.tls.seen().and_then(|facts| facts.session.as_ref());
         let chain = session.into_iter().flat_map(|session| session.chain.iter().enumerate());
         let read = chain.filter_map(|(position, it)| Some((position, it.as_ref().ok()?)));
@@ -236,6 +252,37 @@ impl<'a> Run<'a> {
             cut
         });
         reports.collect()
+    }
+}
+
+/// Bytes of certificates that there is still room for.
+struct Room {
+    of_target: Vec<usize>,
+    of_all: usize,
+}
+
+impl Room {
+    fn of(targets: usize) -> Self {
+        Self {
+            of_target: vec![CERTIFICATES; targets],
+            of_all: ANSWER,
+        }
+    }
+
+    /// Drops the certificates that there is no room for. What was found in them stays.
+    fn keep(&mut self, job: &Job, judged: &mut Judged) {
+        let Some(of_target) = self.of_target.get_mut(job.target) else {
+            return;
+        };
+        let size: usize = judged.certificates.iter().map(Certificate::size).sum();
+        if size <= self.of_all.min(*of_target) {
+            *of_target -= size;
+            self.of_all -= size;
+            return;
+        }
+        judged.certificates = Vec::new();
+        let note = format!("{} tls: its certificates are left out: they would be too much", job.place);
+        judged.notes.push(note);
     }
 }
 

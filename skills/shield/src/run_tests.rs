@@ -159,6 +159,8 @@ fn a_handshake_that_fails_leaves_the_certificate_open() {
     assert!(ids(&report).contains(&"tls.tls10"));
     let run = report["checks_run"].to_string();
     assert!(!run.contains("tls.expired@") && run.contains("tls.tls10@"), "{run}");
+    // no answer by HTTPS was read, so no version was heard
+    assert!(!run.contains("versions.end-of-life@"), "{run}");
     let notes = report["notes"].to_string();
     assert!(
         notes.contains("too old a TLS") && notes.contains("give `hostname`"),
@@ -345,4 +347,61 @@ fn an_answer_that_would_be_too_large_is_cut_by_targets() {
     assert!(reports[0].completed_at.is_some());
     let last = reports.last().unwrap();
     assert!(last.completed_at.is_none() && last.checks_run.is_empty() && last.notes[0].contains("fewer targets"));
+}
+
+#[test]
+fn what_the_host_connects_to_takes_turns_and_ends_in_time() {
+    let host = Host::new().install();
+    let request = Request::new(Vec::new(), None, 30_000, 5, 1).unwrap();
+    let run = |until: Instant| Run {
+        request: &request,
+        until,
+        pace: Pace::per_second(request.rate),
+        began_at: RefCell::default(),
+        ended_at: RefCell::default(),
+    };
+    let began = Instant::now();
+    let patient = run(began + Duration::from_secs(20));
+    for _ in 0..3 {
+        let time = patient.turn().unwrap().unwrap();
+        assert!(time > Duration::from_secs(10) && time <= Duration::from_secs(20), "{time:?}");
+    }
+    // three connections, two gaps of 200 ms
+    assert!(began.elapsed() >= Duration::from_millis(395), "{:?}", began.elapsed());
+    let hurried = run(Instant::now() + Duration::from_millis(100));
+    assert!(hurried.turn().unwrap().is_some());
+    assert_eq!(hurried.turn(), Ok(None), "its next turn is too late");
+    assert_eq!(run(Instant::now()).turn(), Ok(None));
+    drop(host);
+    let _gone = Host::new().cancel_after(0).install();
+    assert_eq!(patient.turn(), Err(Error::Cancelled));
+}
+
+#[test]
+fn certificates_take_no_more_room_than_there_is() {
+    let facts = tls::certificate::read(include_bytes!("tls/recorded/p256-leaf.der")).unwrap();
+    let certificate = |place: SocketAddr, text: usize| Certificate {
+        names: vec!["x".repeat(text)],
+        ..certificate(place, 0, &facts)
+    };
+    let job = |target: usize| Job {
+        target,
+        place: SocketAddr::from(([192, 0, 2, 1], 443)),
+    };
+    let mut room = Room::of(100);
+    let mut kept = |target: usize, text: usize| {
+        let mut judged = Judged {
+            verdicts: Vec::new(),
+            notes: Vec::new(),
+            certificates: vec![certificate(job(target).place, text)],
+        };
+        room.keep(&job(target), &mut judged);
+        assert_eq!(judged.certificates.is_empty(), judged.notes.len() == 1);
+        !judged.certificates.is_empty()
+    };
+    assert!(kept(0, 100_000) && kept(0, 100_000));
+    assert!(!kept(0, 100_000), "of one target");
+    assert!(kept(0, 1_000), "what is small still fits");
+    let others = (1..100).filter(|target| kept(*target, 200_000)).count();
+    assert!((13..=15).contains(&others), "{others}: of all together");
 }

@@ -16,6 +16,9 @@ static END_OF_LIFE: Check = Check {
 
 pub(crate) static CHECKS: [&Check; 1] = [&END_OF_LIFE];
 
+/// Redis's port.
+pub(crate) const REDIS: u16 = 6379;
+
 const TABLE: &str = include_str!("../data/end-of-life.txt");
 
 /// A branch of a product and its end.

@@ -15,6 +15,8 @@ use crate::visit::Visit;
 
 /// Most certificates of a chain that are read.
 const CHAIN: usize = 8;
+/// The alert of a server that has no such name (RFC 6066, section 3): it says nothing of versions and suites.
+const UNRECOGNISED_NAME: u8 = 112;
 
 /// Whether the server speaks TLS, and the best version up to 1.2 it agrees to.
 pub(crate) async fn first(visit: &Visit<'_>) -> Result<Look<Option<Version>>, Trouble> {
@@ -29,15 +31,53 @@ pub(crate) async fn first(visit: &Visit<'_>) -> Result<Look<Option<Version>>, Tr
 /// Which of the old kinds a server speaks that speaks TLS.
 pub(crate) async fn look(visit: &Visit<'_>, best: Option<Version>) -> Result<Facts, Trouble> {
     let suites = everything();
-    let mut facts = Facts {
+    let ssl3 = offers(visit, Version::Ssl3, &suites).await?;
+    let tls10 = offers(visit, Version::Tls10, &suites).await?;
+    let tls11 = offers(visit, Version::Tls11, &suites).await?;
+    let (weak, more_weak) = find_weak(visit).await?;
+    // who hangs up may mean "no", or may have had enough of us: the question it answered before tells which
+    let hung_up = [ssl3, tls10, tls11, more_weak].contains(&Answer::HungUp);
+    let answers = !hung_up || still_answers(visit).await?;
+    Ok(Facts {
         best,
-        ssl3: offers(visit, Version::Ssl3, &suites).await?,
-        tls10: offers(visit, Version::Tls10, &suites).await?,
-        tls11: offers(visit, Version::Tls11, &suites).await?,
-        ..Facts::default()
-    };
-    find_weak(visit, &mut facts).await?;
-    Ok(facts)
+        ssl3: ssl3.told(answers),
+        tls10: tls10.told(answers),
+        tls11: tls11.told(answers),
+        weak,
+        weak_done: more_weak.told(answers) == Some(false),
+        session: None,
+    })
+}
+
+/// What came of one question.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Answer {
+    Yes,
+    No,
+    /// As many do that will not, without an alert.
+    HungUp,
+    /// It could not be told.
+    Unknown,
+}
+
+impl Answer {
+    /// Given whether the server still `answers` what it answered before.
+    fn told(self, answers: bool) -> Option<bool> {
+        match self {
+            Self::Yes => Some(true),
+            Self::No => Some(false),
+            Self::HungUp => answers.then_some(false),
+            Self::Unknown => None,
+        }
+    }
+}
+
+async fn still_answers(visit: &Visit<'_>) -> Result<bool, Trouble> {
+    match ask(visit, Version::Tls12, &everything()).await {
+        Ok(reply) => Ok(reply != Reply::Other),
+        Err(Trouble::Denied(place)) => Err(Trouble::Denied(place)),
+        Err(_) => Ok(false),
+    }
 }
 
 fn everything() -> Vec<u16> {
@@ -50,37 +90,42 @@ async fn ask(visit: &Visit<'_>, version: Version, suites: &[u16]) -> Result<Repl
     line.hear_until(&mut Vec::new(), MOST, hello::reply).await
 }
 
-/// None: it could not be told. A server that just hangs up will not, as many do without an alert.
-async fn offers(visit: &Visit<'_>, version: Version, suites: &[u16]) -> Result<Option<bool>, Trouble> {
+async fn offers(visit: &Visit<'_>, version: Version, suites: &[u16]) -> Result<Answer, Trouble> {
     match ask(visit, version, suites).await {
-        Ok(Reply::Hello { version: chosen, .. }) => Ok(Some(chosen == version)),
-        Ok(Reply::Alert(_) | Reply::Other) | Err(Trouble::Ended) => Ok(Some(false)),
-        Err(Trouble::Denied(place)) => Err(Trouble::Denied(place)),
-        Err(_) => Ok(None),
+        Ok(Reply::Hello { version: chosen, .. }) if chosen == version => Ok(Answer::Yes),
+        Ok(Reply::Alert(UNRECOGNISED_NAME)) => Ok(Answer::Unknown),
+        Ok(_) => Ok(Answer::No),
+        Err(trouble) => no_answer(trouble),
     }
 }
 
-/// Offers nothing but weak suites, each time without the kinds it has agreed to, until it agrees to none.
-async fn find_weak(visit: &Visit<'_>, facts: &mut Facts) -> Result<(), Trouble> {
+fn no_answer(trouble: Trouble) -> Result<Answer, Trouble> {
+    match trouble {
+        Trouble::Denied(_) => Err(trouble),
+        Trouble::Ended => Ok(Answer::HungUp),
+        _ => Ok(Answer::Unknown),
+    }
+}
+
+/// Offers nothing but weak suites, each time without the kinds it has agreed to, until it agrees to none. The answer is
+/// whether there are more than those.
+async fn find_weak(visit: &Visit<'_>) -> Result<(Vec<(Weakness, &'static str)>, Answer), Trouble> {
+    let mut weak = Vec::new();
     loop {
-        let is_left = |kind: Weakness| !facts.weak.iter().any(|(found, _)| *found == kind);
+        let is_left = |kind: Weakness| !weak.iter().any(|(found, _)| *found == kind);
         let left: Vec<u16> = WEAK.iter().filter(|it| is_left(it.2)).map(|it| it.0).collect();
         if left.is_empty() {
-            facts.weak_done = true;
-            return Ok(());
+            return Ok((weak, Answer::No));
         }
         match ask(visit, Version::Tls12, &left).await {
             Ok(Reply::Hello { suite, .. }) => match suites::weak(suite) {
-                Some((name, kind)) if is_left(kind) => facts.weak.push((kind, name)),
+                Some((name, kind)) if is_left(kind) => weak.push((kind, name)),
                 // it chose what it was not offered: nothing more can be learned from it
-                _ => return Ok(()),
+                _ => return Ok((weak, Answer::Unknown)),
             },
-            Ok(Reply::Alert(_) | Reply::Other) | Err(Trouble::Ended) => {
-                facts.weak_done = true;
-                return Ok(());
-            }
-            Err(Trouble::Denied(place)) => return Err(Trouble::Denied(place)),
-            Err(_) => return Ok(()),
+            Ok(Reply::Alert(UNRECOGNISED_NAME)) => return Ok((weak, Answer::Unknown)),
+            Ok(Reply::Alert(_) | Reply::Other) => return Ok((weak, Answer::No)),
+            Err(trouble) => return no_answer(trouble).map(|answer| (weak, answer)),
         }
     }
 }

@@ -46,6 +46,8 @@ pub(crate) const MOST: usize = 16 * 1024;
 const HANDSHAKE: u8 = 22;
 const ALERT: u8 = 21;
 const SERVER_HELLO: u8 = 2;
+const WARNING: u8 = 1;
+const CLOSE_NOTIFY: u8 = 0;
 /// Bytes of a ServerHello up to its choice, with the longest session there is.
 const LONGEST_CHOICE: usize = 73;
 
@@ -142,16 +144,28 @@ pub(crate) fn reply(heard: &[u8]) -> Option<Reply> {
             .get(..usize::from(length).min(records.0.len()))
             .unwrap_or_default();
         if kind == ALERT {
-            let &[_, description, ..] = body else { return None };
-            return Some(Reply::Alert(description));
-        }
-        message.extend_from_slice(body);
-        if let Some(reply) = server_hello(&message) {
-            return Some(reply);
+            if let Some(refusal) = refusal(body) {
+                return Some(refusal);
+            }
+        } else {
+            message.extend_from_slice(body);
+            if let Some(reply) = server_hello(&message) {
+                return Some(reply);
+            }
         }
         records.take(usize::from(length))?;
     }
     Some(Reply::Other)
+}
+
+/// The first alert that ends a handshake. After a warning (that the name is not known, say) the server goes on.
+fn refusal(alerts: &[u8]) -> Option<Reply> {
+    let mut pairs = alerts.chunks_exact(2).filter_map(|pair| match pair {
+        &[level, description] => Some((level, description)),
+        _ => None,
+    });
+    let ends = |(level, description): &(u8, u8)| *level != WARNING || *description == CLOSE_NOTIFY;
+    pairs.find(ends).map(|(_, description)| Reply::Alert(description))
 }
 
 /// Enough of a ServerHello to know the choice.
@@ -201,6 +215,20 @@ mod tests {
             assert!(partly.is_none() || partly == complete, "{length}: {partly:?}");
         }
         assert_eq!(reply(&REFUSAL[..6]), None);
+    }
+
+    #[test]
+    fn a_warning_is_no_refusal() {
+        // that it does not know the name, before its choice
+        let warned = [&[21, 3, 1, 0, 2, 1, 112][..], REAL].concat();
+        assert_eq!(reply(&warned), reply(REAL));
+        for length in 0..12 {
+            assert_eq!(reply(&warned[..length]), None, "{length}");
+        }
+        let refused = [21, 3, 1, 0, 2, 1, 112, 21, 3, 1, 0, 2, 2, 40];
+        assert_eq!(reply(&refused), Some(Reply::Alert(40)));
+        assert_eq!(reply(&[21, 3, 1, 0, 4, 1, 112, 2, 40]), Some(Reply::Alert(40)));
+        assert_eq!(reply(&[21, 3, 1, 0, 2, 1, 0]), Some(Reply::Alert(0)), "it says goodbye");
     }
 
     #[test]

@@ -191,11 +191,15 @@ fn judge_versions(facts: &Facts, verdict: &mut Verdict) {
             None => verdict.open.push(of(id)),
         }
     }
-    if let Some(best) = facts.best.filter(|best| *best < Version::Tls12) {
-        verdict.add(
+    match facts.best {
+        Some(best) if best < Version::Tls12 => verdict.add(
             of("tls.no-tls12"),
             format!("Asked for TLS 1.2, the server chose {}.", best.name()),
-        );
+        ),
+        Some(_) => {}
+        // it refused every hello of ours, and nobody saw it speak anything
+        None if facts.session.is_none() => verdict.open.push(of("tls.no-tls12")),
+        None => {}
     }
 }
 

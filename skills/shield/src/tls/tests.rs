@@ -197,6 +197,13 @@ fn versions() {
         .issues
         .is_empty()
     );
+    // it refused what was asked by hand, and the handshake of today came to nothing
+    let silent = Facts {
+        best: None,
+        session: None,
+        ..none.clone()
+    };
+    assert!(judge(&silent, Some("leaf.example"), NOW).open.contains(&of("tls.no-tls12")));
     let unknown = Facts {
         tls10: None,
         ..none.clone()
