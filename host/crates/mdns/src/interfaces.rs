@@ -6,7 +6,9 @@ use std::net::IpAddr;
 use std::str::FromStr;
 
 /// How the names of interfaces begin that lead to containers and virtual machines of this machine only.
-const VIRTUAL: [&str; 7] = ["docker", "veth", "br-", "virbr", "cni", "flannel", "cali"];
+const VIRTUAL: [&str; 6] = ["docker", "veth", "virbr", "cni", "flannel", "cali"];
+/// Docker's bridges: this, and the first twelve hexadecimal digits of the network's id. Others are anybody's (`br-lan`).
+const BRIDGE: &str = "br-";
 
 /// Longest name Linux gives an interface is 15 bytes; others allow a little more.
 const LONGEST_NAME: usize = 64;
@@ -130,7 +132,7 @@ impl Interfaces {
         if self.0.iter().any(|selector| !selector.never) {
             return named(false);
         }
-        !link.address.is_loopback() && !VIRTUAL.iter().any(|prefix| link.name.starts_with(prefix))
+        !link.address.is_loopback() && !is_virtual(&link.name)
     }
 
     /// Those of this machine that are up now. Point-to-point links carry no multicast and are not among them.
@@ -146,6 +148,11 @@ impl Interfaces {
         links.sort();
         links
     }
+}
+
+fn is_virtual(name: &str) -> bool {
+    let is_id = |id: &str| id.len() == 12 && id.bytes().all(|digit| digit.is_ascii_hexdigit());
+    VIRTUAL.iter().any(|beginning| name.starts_with(beginning)) || name.strip_prefix(BRIDGE).is_some_and(is_id)
 }
 
 impl Link {
@@ -176,12 +183,13 @@ mod tests {
             ("docker0", "172.17.0.1"),
             ("docker_gwbridge", "172.18.0.1"),
             ("veth12ab", "fe80::6"),
-            ("br-0a1b2c", "172.19.0.1"),
+            ("br-0a1b2c3d4e5f", "172.19.0.1"),
             ("virbr0", "192.168.122.1"),
             ("cni0", "10.42.0.1"),
             ("flannel.1", "10.42.0.0"),
             ("cali12ab", "fe80::7"),
             ("br0", "10.0.1.5"),
+            ("br-lan", "10.0.2.5"),
         ];
         let admitted = links.iter().filter(|(name, address)| {
             interfaces.admit(&Link {
@@ -194,7 +202,8 @@ mod tests {
 
     #[test]
     fn unless_named_loopback_and_links_to_containers_are_left_out() {
-        assert_eq!(admitted(&[]), ["10.0.0.5", "fe80::5", "192.168.1.5", "10.0.1.5"]);
+        let own = ["10.0.0.5", "fe80::5", "192.168.1.5", "10.0.1.5", "10.0.2.5"];
+        assert_eq!(admitted(&[]), own);
     }
 
     #[test]
@@ -208,8 +217,8 @@ mod tests {
 
     #[test]
     fn never_wins() {
-        assert_eq!(admitted(&["!wlan0"]), ["10.0.0.5", "fe80::5", "10.0.1.5"]);
-        assert_eq!(admitted(&["!fe80::5", "!wlan0", "!br0"]), ["10.0.0.5"]);
+        assert_eq!(admitted(&["!wlan0"]), ["10.0.0.5", "fe80::5", "10.0.1.5", "10.0.2.5"]);
+        assert_eq!(admitted(&["!fe80::5", "!wlan0", "!br0", "!br-lan"]), ["10.0.0.5"]);
         assert_eq!(admitted(&["eth0", "!fe80::5"]), ["10.0.0.5"]);
         assert_eq!(admitted(&["eth0", "!eth0"]), [""; 0]);
     }

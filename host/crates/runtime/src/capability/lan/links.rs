@@ -12,7 +12,9 @@ use crate::bindings::venom::skill::lan::Link;
 use crate::capability::net::AddressPolicy;
 
 /// Beginnings of the names that container and virtual machine software gives to links of its own.
-const VIRTUAL: [&str; 7] = ["docker", "veth", "br-", "virbr", "cni", "flannel", "cali"];
+const VIRTUAL: [&str; 6] = ["docker", "veth", "virbr", "cni", "flannel", "cali"];
+/// Docker's bridges: this, and the first twelve hexadecimal digits of the network's id. Others are anybody's (`br-lan`).
+const BRIDGE: &str = "br-";
 
 /// One address of this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,7 +36,8 @@ pub(super) struct FoundNeighbour {
 
 /// Whether a link is a container's or a virtual machine's.
 pub(super) fn is_virtual(name: &str) -> bool {
-    VIRTUAL.iter().any(|beginning| name.starts_with(beginning))
+    let is_id = |id: &str| id.len() == 12 && id.bytes().all(|digit| digit.is_ascii_hexdigit());
+    VIRTUAL.iter().any(|beginning| name.starts_with(beginning)) || name.strip_prefix(BRIDGE).is_some_and(is_id)
 }
 
 /// This machine's addresses, without those of virtual links.
@@ -144,7 +147,7 @@ mod tests {
         for name in [
             "docker0",
             "vethab12",
-            "br-0a1b",
+            "br-0a1b2c3d4e5f",
             "virbr0",
             "cni0",
             "flannel.1",
@@ -153,6 +156,10 @@ mod tests {
             assert!(is_virtual(name), "{name}");
         }
         for name in ["eth0", "enp3s0", "wlan0", "br0", "tun0", "wg0", "lo", "bond0"] {
+            assert!(!is_virtual(name), "{name}");
+        }
+        // OpenWrt's own network, and what people name
+        for name in ["br-lan", "br-guest", "br-0a1b", "br-0a1b2c3d4e5f6", "br-office-lan1"] {
             assert!(!is_virtual(name), "{name}");
         }
     }
