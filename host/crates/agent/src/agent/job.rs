@@ -171,7 +171,29 @@ fn target(asset: &Value) -> Option<Value> {
     let ip = asset.get("ip")?.as_str()?;
     let port = |port: &Value| port.as_u64().or_else(|| port.get("port")?.as_u64());
     let ports: Vec<u64> = bodies(asset, "open_ports").iter().filter_map(port).collect();
-    (!ports.is_empty()).then(|| json!({ "ip": ip, "ports": ports }))
+    if ports.is_empty() {
+        return None;
+    }
+    let name = asset.get("hostname").and_then(Value::as_str);
+    Some(match name.filter(|name| is_name(name)) {
+        Some(name) => json!({ "ip": ip, "ports": ports, "hostname": name }),
+        None => json!({ "ip": ip, "ports": ports }),
+    })
+}
+
+/// Whether this can be asked for as a server's name. Whoever owns a zone, or announces itself, says what it likes, and one
+/// name that is none would fail the look at all others.
+fn is_name(name: &str) -> bool {
+    let is_label = |label: &str| {
+        let legal = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+        (1..=63).contains(&label.len())
+            && label.bytes().all(legal)
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    // the last part of an address written with dots is a number
+    let is_number = |label: &str| label.bytes().all(|byte| byte.is_ascii_digit());
+    name.len() <= 253 && name.split('.').all(is_label) && !name.rsplit('.').next().is_some_and(is_number)
 }
 
 async fn take_report(context: &Context, mut report: Value, network: Option<&Value>, summary: &mut Summary) {
@@ -234,4 +256,24 @@ fn bodies<'a>(answer: &'a Value, key: &str) -> &'a [Value] {
 
 fn count(body: &Value, key: &str) -> u64 {
     bodies(body, key).len() as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_target_has_its_name_when_it_is_one() {
+        let ask = |hostname: Value| target(&json!({"ip": "10.0.0.1", "open_ports": [443], "hostname": hostname}));
+        for name in ["files.example.org", "nas.local", "db_1", "a-b.c"] {
+            let asked = json!({"ip": "10.0.0.1", "ports": [443], "hostname": name});
+            assert_eq!(ask(json!(name)), Some(asked));
+        }
+        let long = "x".repeat(64);
+        for odd in ["", "a b", "a..b", "x.", "10.0.0.1", "-a", "::1", "\u{e9}.example", "a/b", &long] {
+            assert_eq!(ask(json!(odd)), Some(json!({"ip": "10.0.0.1", "ports": [443]})), "{odd}");
+        }
+        assert_eq!(ask(Value::Null), Some(json!({"ip": "10.0.0.1", "ports": [443]})));
+        assert_eq!(target(&json!({"ip": "10.0.0.1", "open_ports": [], "hostname": "a.b"})), None);
+    }
 }
