@@ -89,7 +89,7 @@ pub fn neighbours() -> Result<Vec<Neighbour>> {
     host::neighbours()
 }
 
-/// Names of an address, by the machine's own resolver.
+/// Names of an address, by the machine's own resolver; it counts as a connection.
 pub fn reverse(address: IpAddr) -> Result<Vec<String>> {
     host::reverse(&address.to_string())
 }
@@ -106,7 +106,7 @@ pub fn discover(time: Duration) -> Result<Vec<Device>> {
 }
 
 /// A TLS handshake and nothing more: no certificate is judged, nothing is sent after it. It needs the net grant of that
-/// address and port too, and counts as a connection.
+/// address and port too, and counts as a connection. Printers' ports (515, 9100 to 9107) are refused whatever is granted.
 pub fn peek_tls(address: IpAddr, port: u16, server_name: &str, time: Duration) -> Result<TlsSession> {
     host::peek_tls(&address.to_string(), port, server_name, milliseconds(time))
 }

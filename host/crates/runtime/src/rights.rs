@@ -11,6 +11,7 @@ use crate::capability::GrantError;
 use crate::capability::command::CommandGrants;
 use crate::capability::fs::{Directories, Directory, Quotas};
 use crate::capability::http::{HttpClient, HttpPolicy};
+use crate::capability::lan::ResolverShare;
 use crate::capability::net::AddressPolicy;
 use crate::{Backends, CacheNamespace};
 
@@ -23,6 +24,7 @@ pub(crate) struct Rights {
     pub(crate) commands: CommandGrants,
     pub(crate) addresses: Arc<AddressPolicy>,
     pub(crate) http: Arc<HttpPolicy>,
+    pub(crate) resolver: ResolverShare,
     pub(crate) cache: Option<CacheShare>,
     pub(crate) backends: Backends,
 }
@@ -85,6 +87,7 @@ impl Rights {
             commands,
             addresses: Arc::new(addresses),
             http: Arc::new(http),
+            resolver: ResolverShare::default(),
             cache: cache_share(skill, &grants),
             backends: backends.clone(),
             grants,

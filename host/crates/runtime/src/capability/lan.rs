@@ -32,6 +32,7 @@ use elsewhere as system;
 #[cfg(target_os = "linux")]
 use linux as system;
 
+pub(crate) use reverse::ResolverShare;
 pub(crate) use tls::Peek;
 
 /// Longest any of these functions listens or waits.
@@ -62,7 +63,7 @@ impl CallState {
         }))
     }
 
-    /// A question to a whole network counts as one connection.
+    /// A question to a whole network, or to the machine's resolver, counts as one connection.
     fn take_question(&mut self, part: Lan) -> Result<(), GuestError> {
         let skill = Arc::clone(&self.rights.skill);
         Ok(self.connections().take("lan", part.as_str(), &skill)?)
@@ -108,7 +109,8 @@ impl Host for CallState {
         let policy = self.may(Lan::Reverse)?;
         let address = address(&text)?;
         policy.check_known(address, "reverse")?;
-        let names = timeout(RESOLVE, reverse::names(address)).await;
+        self.take_question(Lan::Reverse)?;
+        let names = timeout(RESOLVE, reverse::names(address, self.rights.resolver.clone())).await;
         names.unwrap_or_else(|_| {
             Err(GuestError::TimedOut(format!(
                 "no answer on the name of {address} within {RESOLVE:?}"
@@ -139,6 +141,7 @@ impl Host for CallState {
     ) -> Result<TlsSession, GuestError> {
         self.may(Lan::Tls)?;
         let peer = SocketAddr::new(address(&text)?, port);
+        tls::spare_printers(peer)?;
         let name = tls::server_name(peer.ip(), &server_name)?;
         let limit = time(timeout_ms, HANDSHAKE);
         let net = self.net().clone();

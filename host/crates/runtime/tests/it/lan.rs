@@ -279,17 +279,45 @@ async fn devices_answer_a_search_within_the_grants() {
 }
 
 #[tokio::test]
-async fn questions_to_a_network_count_as_connections() {
+async fn questions_count_as_connections() {
     let mut grants = Grants {
-        lan: vec![Lan::Ssdp, Lan::Mdns],
+        lan: vec![Lan::Ssdp, Lan::Mdns, Lan::Reverse],
+        net: vec![NetGrant {
+            to: "127.0.0.1".to_owned(),
+            ports: vec!["443".to_owned()],
+            protocols: vec![NetProtocol::Tcp],
+        }],
         ..Grants::default()
     };
     grants.budgets.connections = 0;
     let skill = hostile(grants);
-    for method in ["discover", "browse"] {
-        let why = detail(&skill, method, json!({"milliseconds": 1}), false).await;
+    for (method, parameters) in [
+        ("discover", json!({"milliseconds": 1})),
+        ("browse", json!({"milliseconds": 1})),
+        ("reverse", json!({"address": "127.0.0.1"})),
+    ] {
+        let why = detail(&skill, method, parameters, false).await;
         assert!(why.contains("budget `connections` (0 a call)"), "{why}");
     }
+}
+
+#[tokio::test]
+async fn no_handshake_is_sent_to_a_printer() {
+    let printer = TcpListener::bind("127.91.1.1:9100").await.unwrap();
+    let skill = with(&[Lan::Tls], &["*", "127.0.0.0/8"]);
+    let why = detail(
+        &skill,
+        "peek_tls",
+        json!({"address": "127.91.1.1", "port": 9100}),
+        false,
+    )
+    .await;
+    assert!(
+        why.contains("lan denied for `tls 127.91.1.1:9100`") && why.contains("would print"),
+        "{why}"
+    );
+    let came = tokio::time::timeout(Duration::from_millis(100), printer.accept()).await;
+    assert!(came.is_err(), "somebody connected");
 }
 
 /// Links with addresses, a gateway and a neighbour, and one of a container engine; nobody else is in this network.

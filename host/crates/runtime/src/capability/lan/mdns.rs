@@ -8,7 +8,8 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use futures_util::stream::SelectAll;
 use mdns_sd::{IfKind, IfPredicate, ResolvedService, ServiceDaemon, ServiceEvent};
-use tokio::sync::Semaphore;
+use tokio::runtime::Handle;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, timeout_at};
 
 use super::{MOST_FOUND, links, text};
@@ -16,7 +17,7 @@ use crate::bindings::GuestError;
 use crate::bindings::venom::skill::lan::Service;
 use crate::capability::net::AddressPolicy;
 
-/// Listening at one time, of all calls: each has a thread and sockets of its own.
+/// Listening at one time, of all calls: each has a thread and sockets of its own, and its place until those are gone.
 static LISTENERS: Semaphore = Semaphore::const_new(4);
 
 /// Most kinds listened for at one time.
@@ -78,12 +79,12 @@ pub(super) async fn browse(
         return Ok(Vec::new());
     }
     let waiting = timeout_at(end, LISTENERS.acquire()).await;
-    let Ok(Ok(_place)) = waiting else {
+    let Ok(Ok(place)) = waiting else {
         return Err(GuestError::Unavailable(
             "other calls listen to mDNS already; try again".to_owned(),
         ));
     };
-    let listener = Listener::on(touched).map_err(unavailable)?;
+    let listener = Listener::on(touched, place).map_err(unavailable)?;
     let found = listener.listen(kinds, end).await.map_err(unavailable)?;
     Ok(found
         .into_values()
@@ -95,14 +96,20 @@ fn unavailable(error: mdns_sd::Error) -> GuestError {
     GuestError::Unavailable(format!("mDNS: {error}"))
 }
 
-/// A listener's thread and sockets; they go when it is dropped.
-struct Listener(ServiceDaemon);
+/// A listener's thread and sockets; they go when it is dropped, and then its place.
+struct Listener {
+    daemon: ServiceDaemon,
+    place: Option<SemaphorePermit<'static>>,
+}
 
 impl Listener {
-    fn on(links: HashSet<(String, IpAddr)>) -> Result<Self, mdns_sd::Error> {
-        let listener = Self(ServiceDaemon::new()?);
+    fn on(links: HashSet<(String, IpAddr)>, place: SemaphorePermit<'static>) -> Result<Self, mdns_sd::Error> {
+        let listener = Self {
+            daemon: ServiceDaemon::new()?,
+            place: Some(place),
+        };
         let others = IfPredicate::new(move |card| !links.contains(&(card.name.clone(), card.ip())));
-        listener.0.disable_interface(IfKind::Predicate(others))?;
+        listener.daemon.disable_interface(IfKind::Predicate(others))?;
         Ok(listener)
     }
 
@@ -115,7 +122,7 @@ impl Listener {
         let mut events = SelectAll::new();
         let mut known = BTreeSet::new();
         for kind in kinds {
-            events.push(self.0.browse(&format!("{kind}.local."))?.into_stream());
+            events.push(self.daemon.browse(&format!("{kind}.local."))?.into_stream());
             known.insert(kind);
         }
         let mut found: BTreeMap<String, ResolvedService> = BTreeMap::new();
@@ -125,7 +132,7 @@ impl Listener {
                     let kind = bare(&name).filter(|kind| is_kind(kind)).map(str::to_owned);
                     let new = kind.filter(|kind| known.len() <= MOST_KINDS && known.insert(kind.clone()));
                     if let Some(kind) = new {
-                        events.push(self.0.browse(&format!("{kind}.local."))?.into_stream());
+                        events.push(self.daemon.browse(&format!("{kind}.local."))?.into_stream());
                     }
                 }
                 ServiceEvent::ServiceResolved(service)
@@ -143,9 +150,20 @@ impl Listener {
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        // Refused only while its queue is full, which the few commands above cannot fill, or when it is gone already.
-        if let Err(error) = self.0.shutdown() {
-            tracing::debug!(%error, "an mDNS listener does not end");
+        let place = self.place.take();
+        match (self.daemon.shutdown(), Handle::try_current()) {
+            (Ok(over), Ok(runtime)) => {
+                // like a resolver's answer, its end is waited for aside: the call does not wait, the place does
+                runtime.spawn_blocking(move || {
+                    let _place = place;
+                    // an error is the end of its thread too
+                    let _ = over.recv();
+                });
+            }
+            // nobody is left who could listen
+            (Ok(_), Err(_)) => {}
+            // Refused only while its queue is full, which the few commands above cannot fill, or when it is gone already.
+            (Err(error), _) => tracing::debug!(%error, "an mDNS listener does not end"),
         }
     }
 }
@@ -181,6 +199,31 @@ fn told(service: ResolvedService, policy: &AddressPolicy) -> Option<Service> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Threads of listeners that there are, by the name that they are given.
+    #[cfg(target_os = "linux")]
+    fn threads() -> usize {
+        let all = std::fs::read_dir("/proc/self/task").unwrap().filter_map(Result::ok);
+        let names = all.filter_map(|task| std::fs::read_to_string(task.path().join("comm")).ok());
+        names.filter(|name| name.starts_with("mDNS_daemon")).count()
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn a_place_is_free_when_its_listener_is_gone() {
+        let all = LISTENERS.available_permits();
+        for _ in 0..3 {
+            for _ in 0..all {
+                let place = LISTENERS.acquire().await.unwrap();
+                drop(Listener::on(HashSet::new(), place).unwrap());
+            }
+            let places = LISTENERS.acquire_many(all.try_into().unwrap()).await.unwrap();
+            // it says that it ends, and then its thread does
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            assert_eq!(threads(), 0);
+            drop(places);
+        }
+    }
 
     #[test]
     fn kinds_are_checked_before_anything_is_sent() {

@@ -15,6 +15,7 @@ use tokio_rustls::TlsConnector;
 use super::text;
 use crate::bindings::GuestError;
 use crate::bindings::venom::skill::lan::TlsSession;
+use crate::capability::Refusal;
 
 /// Most certificates told of a chain; what they may hold together is bounded by TLS itself (64 KiB).
 const MOST_CERTIFICATES: usize = 16;
@@ -26,6 +27,20 @@ pub(super) fn server_name(address: IpAddr, asked: &str) -> Result<ServerName<'st
     }
     ServerName::try_from(asked.to_owned())
         .map_err(|_| GuestError::InvalidParams(format!("`{}` is no server name", text::cut(asked, 64))))
+}
+
+/// Printers' ports (LPD and raw printing): whatever comes there may be printed, and a ClientHello is no exception. No
+/// grant changes that.
+pub(super) fn spare_printers(peer: SocketAddr) -> Result<(), GuestError> {
+    if !matches!(peer.port(), 515 | 9100..=9107) {
+        return Ok(());
+    }
+    Err(GuestError::from(Refusal {
+        capability: "lan",
+        target: format!("tls {peer}"),
+        reason: "a printer may listen there, and would print the handshake".to_owned(),
+        missing_grant: String::new(),
+    }))
 }
 
 /// What looks at servers. The same for all calls: nothing is resumed, so nothing of one call is left for another.
@@ -187,6 +202,13 @@ impl ServerCertVerifier for NoJudge {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn printers_are_spared() {
+        let at = |port| spare_printers(SocketAddr::from(([10, 0, 0, 1], port)));
+        assert!((9100..=9107).chain([515]).all(|port| at(port).is_err()));
+        assert!([443, 514, 516, 9099, 9108].into_iter().all(|port| at(port).is_ok()));
+    }
 
     #[test]
     fn an_address_is_never_sent_as_a_name() {
