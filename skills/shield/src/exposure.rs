@@ -416,7 +416,9 @@ async fn vnc(visit: &Visit<'_>, heard: &mut Vec<u8>) -> Heard {
         return Ok(Err("speaks a version of VNC that is asked no further".to_owned()));
     }
     line.say(&version).await?;
-    let ways = line.hear_until(heard, MOST, |heard| vnc_ways(heard).map(<[u8]>::len)).await?;
+    let ways = line
+        .hear_until(heard, MOST, |heard| vnc_ways(heard).map(<[u8]>::len))
+        .await?;
     // none at all: it will not have anybody just now
     Ok((ways > 0)
         .then_some(())

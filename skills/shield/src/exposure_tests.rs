@@ -171,13 +171,22 @@ fn half_an_answer_is_no_all_clear() {
     const OPEN: &[u8] = b"HTTP/1.1 200 OK\r\n\r\n{\"cluster_name\":\"x\"}";
     for hangs_up in [true, false] {
         let redis = asked_line(6379, "PING\r\n", b"+PO", hangs_up);
-        assert_eq!((ids(&redis), redis.open), (vec!["exposure.database"], vec![&REDIS_OPEN]));
+        assert_eq!(
+            (ids(&redis), redis.open),
+            (vec!["exposure.database"], vec![&REDIS_OPEN])
+        );
         let elastic = asked_line(9200, ROOT, HEAD, hangs_up);
-        assert_eq!((ids(&elastic), elastic.open), (vec!["exposure.database"], vec![&ELASTIC_OPEN]));
+        assert_eq!(
+            (ids(&elastic), elastic.open),
+            (vec!["exposure.database"], vec![&ELASTIC_OPEN])
+        );
         let half_a_head = asked_line(2375, DOCKER_PING, b"HTTP/1.1 200 OK\r\nServ", hangs_up);
         assert_eq!((ids(&half_a_head), half_a_head.open), (vec![], vec![&DOCKER_OPEN]));
         // enough for a finding is enough
-        assert_eq!(ids(&asked_line(9200, ROOT, OPEN, hangs_up)), ["exposure.elasticsearch-open"]);
+        assert_eq!(
+            ids(&asked_line(9200, ROOT, OPEN, hangs_up)),
+            ["exposure.elasticsearch-open"]
+        );
     }
     for (port, say, answer) in [
         (6379, "PING\r\n", &b"-NOAUTH Authentication required.\r\n"[..]),

@@ -271,9 +271,7 @@ impl Seen {
             (Module::Tls, self.tls.reason().or(self.trouble.as_deref())),
             (
                 Module::Exposure,
-                self.exposure
-                    .reason()
-                    .or_else(|| self.exposure.seen()?.half.as_deref()),
+                self.exposure.reason().or_else(|| self.exposure.seen()?.half.as_deref()),
             ),
             (Module::Http, self.http.reason()),
             (

@@ -148,7 +148,10 @@ fn modules_that_are_not_asked_ask_nothing() {
     // nobody knows what it is, so nothing is claimed of it
     let ssh = verdict(&seen, Module::Ssh, server.place).unwrap();
     assert_eq!((ssh.issues.len(), ssh.open.len()), (0, ssh::CHECKS.len()));
-    assert_eq!(seen.reasons(server.place.port(), &[Module::Ssh]), [(Module::Ssh, NOT_KNOWN)]);
+    assert_eq!(
+        seen.reasons(server.place.port(), &[Module::Ssh]),
+        [(Module::Ssh, NOT_KNOWN)]
+    );
 }
 
 #[test]
@@ -188,7 +191,10 @@ fn who_hangs_up_at_once_is_unknown() {
     let seen = looked(server.place, &Module::ALL);
     let tls = verdict(&seen, Module::Tls, server.place).unwrap();
     assert_eq!(tls.open.len(), tls::CHECKS.len());
-    assert_eq!(seen.reasons(server.place.port(), &Module::ALL), [(Module::Tls, "hung up")]);
+    assert_eq!(
+        seen.reasons(server.place.port(), &Module::ALL),
+        [(Module::Tls, "hung up")]
+    );
 }
 
 #[test]
@@ -314,10 +320,12 @@ fn who_hangs_up_means_no_only_while_it_still_answers() {
         false => Vec::new(),
     });
     let calls = AtomicUsize::new(0);
-    let weary = Server::answering(move |said| match is_control(said) && calls.fetch_add(1, Ordering::SeqCst) == 0 {
-        true => server_hello(),
-        false => Vec::new(),
-    });
+    let weary = Server::answering(
+        move |said| match is_control(said) && calls.fetch_add(1, Ordering::SeqCst) == 0 {
+            true => server_hello(),
+            false => Vec::new(),
+        },
+    );
     // it has no such name, whatever else it is asked
     let nameless = Server::answering(|_| b"\x15\x03\x01\x00\x02\x02\x70".to_vec());
     for (server, told) in [(steady, Some(false)), (weary, None), (nameless, None)] {

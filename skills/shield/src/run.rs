@@ -281,7 +281,10 @@ impl Room {
             return;
         }
         judged.certificates = Vec::new();
-        let note = format!("{} tls: its certificates are left out: they would be too much", job.place);
+        let note = format!(
+            "{} tls: its certificates are left out: they would be too much",
+            job.place
+        );
         judged.notes.push(note);
     }
 }

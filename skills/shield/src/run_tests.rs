@@ -364,7 +364,10 @@ fn what_the_host_connects_to_takes_turns_and_ends_in_time() {
     let patient = run(began + Duration::from_secs(20));
     for _ in 0..3 {
         let time = patient.turn().unwrap().unwrap();
-        assert!(time > Duration::from_secs(10) && time <= Duration::from_secs(20), "{time:?}");
+        assert!(
+            time > Duration::from_secs(10) && time <= Duration::from_secs(20),
+            "{time:?}"
+        );
     }
     // three connections, two gaps of 200 ms
     assert!(began.elapsed() >= Duration::from_millis(395), "{:?}", began.elapsed());

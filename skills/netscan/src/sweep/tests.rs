@@ -161,8 +161,7 @@ fn what_is_not_granted_ends_the_sweep_and_shows_early() {
 #[test]
 fn cut_short_it_answers_what_it_has() {
     install(network([(peer(1, 22), open(b"SSH-2.0-x\r\n", b""))]));
-    let swept = sweep(&MANNER, &hosts(254), &[22, 80], Duration::from_millis(300))
-        .unwrap();
+    let swept = sweep(&MANNER, &hosts(254), &[22, 80], Duration::from_millis(300)).unwrap();
     assert!(
         !swept.complete && swept.tried < 254 && swept.hosts.len() == 1,
         "{swept:?}"
@@ -266,7 +265,9 @@ fn sweeps_on_one_road_keep_one_rate_together_and_leave_nothing_behind() {
     assert!(!road.turn(Duration::from_millis(1)), "its turn comes later");
     // broken off with connections open
     let short = Duration::from_millis(400);
-    Sweep::new(&manner, &mut road, "x").run(&hosts(9), &[23], short).unwrap();
+    Sweep::new(&manner, &mut road, "x")
+        .run(&hosts(9), &[23], short)
+        .unwrap();
     network.borrow_mut().most = 0;
     Sweep::new(&manner, &mut road, "x").run(&hosts(1), &[22], LONG).unwrap();
     assert_eq!(network.borrow().most, 1);

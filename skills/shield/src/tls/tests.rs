@@ -203,7 +203,11 @@ fn versions() {
         session: None,
         ..none.clone()
     };
-    assert!(judge(&silent, Some("leaf.example"), NOW).open.contains(&of("tls.no-tls12")));
+    assert!(
+        judge(&silent, Some("leaf.example"), NOW)
+            .open
+            .contains(&of("tls.no-tls12"))
+    );
     let unknown = Facts {
         tls10: None,
         ..none.clone()

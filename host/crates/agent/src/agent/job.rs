@@ -186,10 +186,7 @@ fn target(asset: &Value) -> Option<Value> {
 fn is_name(name: &str) -> bool {
     let is_label = |label: &str| {
         let legal = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
-        (1..=63).contains(&label.len())
-            && label.bytes().all(legal)
-            && !label.starts_with('-')
-            && !label.ends_with('-')
+        (1..=63).contains(&label.len()) && label.bytes().all(legal) && !label.starts_with('-') && !label.ends_with('-')
     };
     // the last part of an address written with dots is a number
     let is_number = |label: &str| label.bytes().all(|byte| byte.is_ascii_digit());
@@ -270,10 +267,28 @@ mod tests {
             assert_eq!(ask(json!(name)), Some(asked));
         }
         let long = "x".repeat(64);
-        for odd in ["", "a b", "a..b", "x.", "10.0.0.1", "-a", "::1", "\u{e9}.example", "a/b", &long] {
-            assert_eq!(ask(json!(odd)), Some(json!({"ip": "10.0.0.1", "ports": [443]})), "{odd}");
+        for odd in [
+            "",
+            "a b",
+            "a..b",
+            "x.",
+            "10.0.0.1",
+            "-a",
+            "::1",
+            "\u{e9}.example",
+            "a/b",
+            &long,
+        ] {
+            assert_eq!(
+                ask(json!(odd)),
+                Some(json!({"ip": "10.0.0.1", "ports": [443]})),
+                "{odd}"
+            );
         }
         assert_eq!(ask(Value::Null), Some(json!({"ip": "10.0.0.1", "ports": [443]})));
-        assert_eq!(target(&json!({"ip": "10.0.0.1", "open_ports": [], "hostname": "a.b"})), None);
+        assert_eq!(
+            target(&json!({"ip": "10.0.0.1", "open_ports": [], "hostname": "a.b"})),
+            None
+        );
     }
 }

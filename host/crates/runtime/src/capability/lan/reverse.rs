@@ -31,10 +31,12 @@ const LONGEST: usize = 253;
 
 /// The names of an address; none when it has none.
 pub(super) async fn names(address: IpAddr, share: ResolverShare) -> Result<Vec<String>, GuestError> {
-    let asked = aside(share, move || match getnameinfo(&SocketAddr::new(address, 0), libc::NI_NAMEREQD) {
-        Ok((name, _)) => Ok(Some(name)),
-        Err(error) if matches!(error.kind(), LookupErrorKind::NoName | LookupErrorKind::NoData) => Ok(None),
-        Err(error) => Err(io::Error::from(error)),
+    let asked = aside(share, move || {
+        match getnameinfo(&SocketAddr::new(address, 0), libc::NI_NAMEREQD) {
+            Ok((name, _)) => Ok(Some(name)),
+            Err(error) if matches!(error.kind(), LookupErrorKind::NoName | LookupErrorKind::NoData) => Ok(None),
+            Err(error) => Err(io::Error::from(error)),
+        }
     });
     match asked.await? {
         Ok(name) => Ok(name.as_deref().and_then(plain).into_iter().collect()),
@@ -100,7 +102,11 @@ mod tests {
         assert_eq!(other.unwrap().unwrap().unwrap(), 7);
         drop(release);
         let again = timeout(Duration::from_secs(5), aside(greedy, || Ok(8))).await;
-        assert_eq!(again.unwrap().unwrap().unwrap(), 8, "what has ended has given its place back");
+        assert_eq!(
+            again.unwrap().unwrap().unwrap(),
+            8,
+            "what has ended has given its place back"
+        );
     }
 
     #[test]
