@@ -64,6 +64,8 @@ CREATE INDEX agents_by_site ON agents (site_name, name, id);
 CREATE INDEX agents_by_silence ON agents (status, last_seen);
 CREATE INDEX agents_by_end ON agents (ended_at);
 CREATE INDEX agents_by_enrolment ON agents (enrolment_id);
+-- how many there are, by site and by where they stand
+CREATE INDEX agents_active ON agents (site_name, status) WHERE is_active = 1;
 
 -- a row for each token that is good; ending one removes it
 CREATE TABLE agent_tokens (
@@ -96,3 +98,5 @@ CREATE TABLE commands (
 
 CREATE INDEX commands_by_agent ON commands (agent_id, created_at, id);
 CREATE INDEX commands_by_status ON commands (status, created_at);
+-- those that are forgotten some time
+CREATE INDEX commands_ended ON commands (updated_at) WHERE status IN ('completed', 'failed');

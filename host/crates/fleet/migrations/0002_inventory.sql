@@ -96,6 +96,10 @@ CREATE INDEX assets_by_place ON assets (place_key);
 CREATE INDEX assets_by_mac ON assets (mac_key);
 CREATE INDEX assets_by_agent ON assets (runs_key) WHERE runs_key <> '';
 CREATE INDEX assets_by_ip ON assets (ip_key);
+-- how many there are, of a site and in a subnet of it
+CREATE INDEX assets_there ON assets (site_name, ip_key) WHERE is_gone = 0;
+-- those that are forgotten some time
+CREATE INDEX assets_gone ON assets (last_seen) WHERE is_gone = 1;
 
 CREATE TABLE changes (
     id TEXT NOT NULL PRIMARY KEY,
@@ -130,6 +134,7 @@ CREATE TABLE certificates (
 );
 CREATE INDEX certificates_by_end ON certificates (not_after);
 CREATE INDEX certificates_by_site ON certificates (site_name);
+CREATE INDEX certificates_by_age ON certificates (last_seen);
 
 CREATE TABLE findings (
     id TEXT NOT NULL PRIMARY KEY,
@@ -161,3 +166,9 @@ CREATE TABLE findings (
 );
 CREATE INDEX findings_by_weight ON findings (severity, id);
 CREATE INDEX findings_by_site ON findings (site_name, severity, id);
+-- whether there is any in a network
+CREATE INDEX findings_by_network ON findings (site_name, network);
+CREATE INDEX findings_open ON findings (site_name) WHERE status = 'open';
+-- those that are forgotten some time
+CREATE INDEX findings_ended ON findings ((CASE WHEN changed_at > last_seen THEN changed_at ELSE last_seen END))
+    WHERE status <> 'open';

@@ -10,7 +10,10 @@
 //! - no boolean, no `NUMERIC` comes back: compare in `WHERE` only, and `CAST(SUM(…) AS BIGINT)`;
 //! - statements of many rows are numbered with [`rows`], as the `QueryBuilder` of `Any` writes placeholders PostgreSQL does not know.
 
+use std::collections::HashMap;
+use std::ops::{Deref, DerefMut};
 use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
@@ -23,6 +26,8 @@ use crate::FleetError;
 
 /// Connections that read at one time.
 const READERS: u32 = 4;
+/// Connections that say who may come in, and what waits for them: an operator's long list is not in their way.
+const GATES: u32 = 2;
 /// Connections of one nexus to PostgreSQL that write; SQLite has one writer.
 const WRITERS: u32 = 4;
 /// For a free connection.
@@ -39,7 +44,59 @@ const MIGRATIONS: [(i64, &str, &str); 2] = [
 pub struct Database {
     writers: AnyPool,
     readers: AnyPool,
+    gates: AnyPool,
     is_sqlite: bool,
+    rooms: Arc<Rooms>,
+}
+
+/// Whose turn it is in a room, among those of this process.
+type Turn = tokio::sync::Mutex<()>;
+
+/// The rooms somebody is in or waits for.
+#[derive(Debug, Default)]
+struct Rooms {
+    turns: Mutex<HashMap<String, Weak<Turn>>>,
+}
+
+impl Rooms {
+    /// The turns of a room.
+    fn of(&self, room: &str) -> Arc<Turn> {
+        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = turns.get(room).and_then(Weak::upgrade) {
+            return known;
+        }
+        turns.retain(|_, turn| turn.strong_count() > 0);
+        let new = Arc::default();
+        turns.insert(room.to_owned(), Arc::downgrade(&new));
+        new
+    }
+}
+
+/// A transaction that is the only one in its room.
+pub(crate) struct Alone {
+    /// Dropped before the turn is another's.
+    writing: Transaction<'static, Any>,
+    _turn: tokio::sync::OwnedMutexGuard<()>,
+}
+
+impl Alone {
+    /// Keeps what was written.
+    pub(crate) async fn commit(self) -> Result<(), FleetError> {
+        Ok(self.writing.commit().await?)
+    }
+}
+
+impl Deref for Alone {
+    type Target = Transaction<'static, Any>;
+    fn deref(&self) -> &Self::Target {
+        &self.writing
+    }
+}
+
+impl DerefMut for Alone {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.writing
+    }
 }
 
 impl Database {
@@ -66,10 +123,13 @@ impl Database {
             migrator().run(&writers).await?;
         }
         let readers = pool(is_sqlite, READERS).connect(&url).await?;
+        let gates = pool(is_sqlite, GATES).connect(&url).await?;
         Ok(Self {
             writers,
             readers,
+            gates,
             is_sqlite,
+            rooms: Arc::default(),
         })
     }
 
@@ -92,8 +152,11 @@ impl Database {
     }
 
     /// As [`Database::write`], and of all transactions in `room` the only one, also among several nexuses: what it reads stays so.
-    /// Before anything else in the transaction, and one room for each, so that none waits for the other.
-    pub(crate) async fn write_alone(&self, room: &str) -> Result<Transaction<'static, Any>, FleetError> {
+    /// Before anything else in the transaction, and one room for each, so that none waits for the other. Who waits for another of
+    /// this process does so without a connection: the other rooms need them.
+    pub(crate) async fn write_alone(&self, room: &str) -> Result<Alone, FleetError> {
+        let turn = tokio::time::timeout(WAIT_FOR_CONNECTION, self.rooms.of(room).lock_owned()).await;
+        let turn = turn.map_err(|_| sqlx::Error::PoolTimedOut)?;
         let mut writing = self.write().await?;
         if !self.is_sqlite {
             let digest = Sha256::digest(room.as_bytes());
@@ -103,7 +166,7 @@ impl Database {
                 .execute(&mut *writing)
                 .await?;
         }
-        Ok(writing)
+        Ok(Alone { writing, _turn: turn })
     }
 
     /// For reading.
@@ -111,10 +174,16 @@ impl Database {
         &self.readers
     }
 
+    /// For reading what nobody may have to wait for: who may come in, and what waits for them.
+    pub(crate) const fn gate(&self) -> &AnyPool {
+        &self.gates
+    }
+
     /// Closes all connections; what was committed is kept.
     pub async fn close(&self) {
         self.writers.close().await;
         self.readers.close().await;
+        self.gates.close().await;
     }
 }
 
@@ -192,8 +261,20 @@ fn migrator() -> Migrator {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
+    use sqlx::Row as _;
+
     use super::*;
+
+    /// Steps in which SQLite would do it.
+    pub(crate) async fn plan_of(statement: &str) -> Vec<String> {
+        let directory = tempfile::tempdir().unwrap();
+        let database = Database::open_file(&directory.path().join("fleet.db")).await.unwrap();
+        let plan = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}"));
+        let plan = sqlx::raw_sql(plan).fetch_all(database.read()).await.unwrap();
+        database.close().await;
+        plan.iter().map(|row| row.get("detail")).collect()
+    }
 
     #[test]
     fn rows_are_numbered() {
@@ -218,5 +299,15 @@ mod tests {
             writing.commit().await.unwrap();
             database.close().await;
         }
+    }
+
+    #[tokio::test]
+    async fn rooms_are_forgotten_when_nobody_is_in_them() {
+        let rooms = Rooms::default();
+        let (one, same) = (rooms.of("a"), rooms.of("a"));
+        assert!(Arc::ptr_eq(&one, &same));
+        drop((one, same));
+        let _other = rooms.of("b");
+        assert_eq!(rooms.turns.lock().unwrap().len(), 1);
     }
 }

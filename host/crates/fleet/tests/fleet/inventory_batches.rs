@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use sha2::Digest as _;
 use venom_fleet::{AssetQuery, ChangeQuery, FindingQuery, Fleet, FleetError, FleetSettings, ScanQuery};
 use venom_protocol::ChangeKind;
 
@@ -338,4 +339,34 @@ async fn what_is_gone_the_longest_makes_room(base: &Base) {
     }
     let ips: Vec<String> = assets(&fleet).await.into_iter().map(|asset| asset.ip).collect();
     assert_eq!(ips, ["192.168.1.2", "192.168.1.3", "192.168.1.4"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[cfg_attr(no_postgres, ignore = "needs PostgreSQL (Debian: postgresql)")]
+async fn batches_that_wait_for_their_site_are_in_no_other_ones_way() {
+    let base = Base::postgres().await;
+    let fleet = base.open().await;
+    let agent = admitted(&fleet, "a", "Berlin").await;
+    let elsewhere = admitted(&fleet, "b", "Paris").await;
+    // another nexus is busy with that site
+    let room = i64::from_be_bytes(sha2::Sha256::digest("site:Berlin")[..8].try_into().unwrap());
+    let mut other = base.connect().await;
+    for sql in ["BEGIN".to_owned(), format!("SELECT pg_advisory_xact_lock({room})")] {
+        sqlx::raw_sql(sqlx::AssertSqlSafe(sql))
+            .execute(&mut other)
+            .await
+            .unwrap();
+    }
+    let mut waiting = tokio::task::JoinSet::new();
+    for second in 0..8 {
+        let (fleet, agent) = (fleet.clone(), agent.clone());
+        waiting.spawn(async move { see(&fleet, &agent, second, json!([]), json!({})).await });
+    }
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let there = see(&fleet, &elsewhere, 1, json!([]), json!({}));
+    let there = tokio::time::timeout(Duration::from_secs(5), there).await;
+    assert!(there.is_ok(), "all connections wait for one site");
+    assert!(waiting.try_join_next().is_none(), "they do wait");
+    sqlx::raw_sql("COMMIT").execute(&mut other).await.unwrap();
+    assert_eq!(waiting.join_all().await.len(), 8);
 }

@@ -15,6 +15,18 @@ const MOST: i64 = 10_000;
 /// Subnets of agents that nobody scanned, in which assets are counted one by one.
 const MAX_UNSCANNED: usize = 1_000;
 
+/// What is counted of each site. Answered by indexes alone: metrics ask often.
+const AGENTS: &str = "SELECT site_name, COUNT(*) FROM agents WHERE is_active = 1 GROUP BY site_name";
+const AGENTS_ONLINE: &str = "SELECT site_name, CAST(SUM(CASE WHEN status = 'online' THEN 1 ELSE 0 END) AS BIGINT) FROM agents \
+                             WHERE is_active = 1 GROUP BY site_name";
+const NETWORKS: &str = "SELECT site_name, COUNT(*) FROM networks GROUP BY site_name";
+const ASSETS: &str = "SELECT site_name, COUNT(*) FROM assets WHERE is_gone = 0 GROUP BY site_name";
+const FINDINGS: &str = "SELECT site_name, COUNT(*) FROM findings WHERE status = 'open' GROUP BY site_name";
+/// Subnets that were scanned, and how many things are in each.
+const SUBNETS: &str = "SELECT s.site_name, s.cidr, s.last_scan, (SELECT COUNT(*) FROM assets a \
+                       WHERE a.site_name = s.site_name AND a.is_gone = 0 AND a.ip_key >= s.first_key AND a.ip_key <= s.last_key) \
+                       FROM subnets s WHERE s.first_key <> s.last_key";
+
 impl Fleet {
     /// Sites that have agents or were scanned, by name.
     ///
@@ -32,28 +44,11 @@ impl Fleet {
         }
         type Note = fn(&mut SiteView, u64);
         let counts: [(&'static str, Note); 5] = [
-            (
-                "SELECT site_name, COUNT(*) FROM agents WHERE is_active = 1 GROUP BY site_name",
-                |site, count| site.agents = count,
-            ),
-            (
-                "SELECT site_name, COUNT(*) FROM agents WHERE is_active = 1 AND status = 'online' GROUP BY site_name",
-                |site, count| site.agents_online = count,
-            ),
-            (
-                "SELECT site_name, COUNT(*) FROM networks GROUP BY site_name",
-                |site, count| {
-                    site.networks = count;
-                },
-            ),
-            (
-                "SELECT site_name, COUNT(*) FROM assets WHERE is_gone = 0 GROUP BY site_name",
-                |site, count| site.assets = count,
-            ),
-            (
-                "SELECT site_name, COUNT(*) FROM findings WHERE status = 'open' GROUP BY site_name",
-                |site, count| site.open_findings = count,
-            ),
+            (AGENTS, |site, count| site.agents = count),
+            (AGENTS_ONLINE, |site, count| site.agents_online = count),
+            (NETWORKS, |site, count| site.networks = count),
+            (ASSETS, |site, count| site.assets = count),
+            (FINDINGS, |site, count| site.open_findings = count),
         ];
         for (select, note) in counts {
             let rows = Statement::new(select).all(pool, |mut columns| Ok((columns.text()?, columns.count()?)));
@@ -86,14 +81,10 @@ impl Fleet {
     /// The database failed.
     pub async fn subnets(&self, site: Option<&str>) -> Result<Vec<SubnetView>, FleetError> {
         let pool = self.database().read();
-        let scanned = Statement::new(
-            "SELECT s.site_name, s.cidr, s.last_scan, (SELECT COUNT(*) FROM assets a WHERE a.site_name = s.site_name \
-             AND a.is_gone = 0 AND a.ip_key >= s.first_key AND a.ip_key <= s.last_key) FROM subnets s \
-             WHERE s.first_key <> s.last_key",
-        )
-        .and_text("s.site_name = ", site)
-        .then(" ORDER BY s.site_name, s.first_key, s.last_key DESC LIMIT ")
-        .value(MOST);
+        let scanned = Statement::new(SUBNETS)
+            .and_text("s.site_name = ", site)
+            .then(" ORDER BY s.site_name, s.first_key, s.last_key DESC LIMIT ")
+            .value(MOST);
         let mut subnets: BTreeMap<(String, u128, u128), SubnetView> = BTreeMap::new();
         let scanned = scanned.all(pool, |mut columns| {
             Ok(SubnetView {
@@ -189,4 +180,24 @@ async fn count(pool: &AnyPool, site: &str, key: &(String, u128, u128)) -> Result
         .then(" AND ip_key <= ")
         .value(range::digits(u128::MAX - key.2));
     count.count(pool).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::database::tests::plan_of;
+
+    #[tokio::test]
+    async fn what_is_counted_is_in_indexes() {
+        for count in [AGENTS, AGENTS_ONLINE, NETWORKS, ASSETS, FINDINGS] {
+            let plan = plan_of(count).await;
+            assert!(
+                plan.iter().all(|step| step.contains("COVERING INDEX")),
+                "{count}: {plan:?}"
+            );
+        }
+        let plan = plan_of(SUBNETS).await;
+        let by_range = "USING COVERING INDEX assets_there (site_name=? AND ip_key>? AND ip_key<?)";
+        assert!(plan.iter().any(|step| step.contains(by_range)), "{plan:?}");
+    }
 }
