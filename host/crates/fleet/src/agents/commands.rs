@@ -9,7 +9,7 @@ use venom_protocol::{
     PendingCommands, SendCommand, Timestamp,
 };
 
-use super::AgentPass;
+use super::{AgentPass, hold_to};
 use crate::database::{micros, micros_of, timestamp};
 use crate::fleet::event;
 use crate::stored::{from_json, json as to_json, unsigned};
@@ -130,7 +130,7 @@ impl Fleet {
         if !agent.approved {
             return Ok(0);
         }
-        let mut reading = self.database().read().acquire().await?;
+        let mut reading = self.database().gate().acquire().await?;
         self.waiting(&mut reading, &agent.agent_id, now).await.map(unsigned)
     }
 
@@ -157,7 +157,8 @@ impl Fleet {
         ask: CommandUpdate,
         now: Timestamp,
     ) -> Result<Outcome<CommandDone>, FleetError> {
-        let after = ask.status;
+        let (id, after) = (id.replace('\0', "\u{fffd}"), ask.status);
+        let id = id.as_str();
         if after == CommandStatus::Pending {
             let text = "`status` is `pending`: a command is that before the agent has it; say ack, running, completed or failed";
             return Err(FleetError::Invalid(text.to_owned()));
@@ -184,10 +185,11 @@ impl Fleet {
             command_status: after,
         };
         let mut writing = self.database().write().await?;
+        hold_to(&mut writing, agent, now).await?;
         // changes nothing and locks the row
         let lock =
             sqlx::query("UPDATE commands SET status = status WHERE id = $1 RETURNING agent_id, command_type, status");
-        let row = lock.bind(id.replace('\0', "")).fetch_optional(&mut *writing).await?;
+        let row = lock.bind(id).fetch_optional(&mut *writing).await?;
         let Some(row) = row else {
             return Err(FleetError::Unknown(format!("there is no command `{}`", line(id, NAME))));
         };

@@ -61,13 +61,18 @@ impl Fleet {
         Ok(Outcome::told((token, enrolment), event))
     }
 
-    /// All enrolments, newest first, those that ended too.
+    /// Enrolments, those first that still open, of each the newest first.
     ///
     /// # Errors
     /// The database cannot be used.
-    pub async fn enrolments(&self) -> Result<Vec<EnrolmentView>, FleetError> {
-        let select = format!("SELECT {COLUMNS} FROM enrolments ORDER BY created_at DESC, id DESC LIMIT {LISTED}");
+    pub async fn enrolments(&self, now: Timestamp) -> Result<Vec<EnrolmentView>, FleetError> {
+        let select = format!(
+            "SELECT {COLUMNS} FROM enrolments ORDER BY \
+             CASE WHEN revoked_at IS NULL AND used < uses AND expires_at > $1 THEN 0 ELSE 1 END, created_at DESC, id DESC \
+             LIMIT {LISTED}"
+        );
         let rows = sqlx::query(sqlx::AssertSqlSafe(select))
+            .bind(micros(now))
             .fetch_all(self.database().read())
             .await?;
         rows.iter().map(view).collect()
@@ -83,6 +88,8 @@ impl Fleet {
         by: &str,
         now: Timestamp,
     ) -> Result<Outcome<EnrolmentView>, FleetError> {
+        let id = id.replace('\0', "\u{fffd}");
+        let id = id.as_str();
         let mut writing = self.database().write().await?;
         let revoke = sqlx::query("UPDATE enrolments SET revoked_at = $1 WHERE id = $2 AND revoked_at IS NULL");
         let revoked = revoke.bind(micros(now)).bind(id).execute(&mut *writing).await?;

@@ -7,7 +7,7 @@ use venom_protocol::{AgentHeartbeat, AgentStatus, Event, HeartbeatAnswer, Timest
 use super::boots::{self, Boots, Heard, clone_suspected};
 use super::newcomer::{names, within};
 use super::pulse::{Pulse, write};
-use super::{AgentPass, status};
+use super::{AgentPass, hold_to, status};
 use crate::database::micros;
 use crate::fleet::event;
 use crate::stored::json as to_json;
@@ -73,6 +73,7 @@ impl Fleet {
             None => pulse,
         };
         let mut writing = self.database().write().await?;
+        hold_to(&mut writing, agent, now).await?;
         write(&mut writing, &[(agent.agent_id.clone(), pulse)]).await?;
         // the write before has locked the row
         let select = format!(

@@ -1,7 +1,7 @@
 //! Agents: how they get in, who they are, whether they are there, and what they are told to do.
 //!
 //! Whoever writes to rows of several tables does it in this order, so that no two wait for each other: enrolment, agent, commands,
-//! tokens.
+//! tokens. Registration counts its enrolment last, which is safe because nobody else locks both.
 
 mod boots;
 mod commands;
@@ -19,6 +19,7 @@ mod tokens;
 pub use lists::AgentQuery;
 pub use pass::{Admission, AgentPass};
 pub(crate) use pulse::Pulses;
+pub(crate) use tokens::hold_to;
 
 use venom_protocol::AgentStatus;
 

@@ -23,6 +23,10 @@ impl Fleet {
         let settings = self.settings();
         let mut events = Vec::new();
         let mut writing = self.database().write().await?;
+        // a clock that was ahead and was set right: who is heard of in the future would never fall silent
+        let set_right = "UPDATE agents SET last_seen = $1, boot_seen = CASE WHEN boot_seen > $1 THEN $1 ELSE boot_seen END \
+                         WHERE status IN ('online', 'stale') AND last_seen > $1";
+        sqlx::query(set_right).bind(micros(now)).execute(&mut *writing).await?;
         for (status, after) in [
             (AgentStatus::Offline, settings.offline_after),
             (AgentStatus::Stale, settings.stale_after),

@@ -142,7 +142,8 @@ pub(super) async fn write(writing: &mut AnyConnection, pulses: &[(AgentId, Pulse
          FROM (VALUES {}) AS v WHERE agents.id = v.column1 AND agents.is_active = 1",
         rows(1, pulses.len(), 6)
     );
-    let mut update = sqlx::query(sqlx::AssertSqlSafe(update));
+    // of each length it is another one
+    let mut update = sqlx::query(sqlx::AssertSqlSafe(update)).persistent(false);
     for (agent, pulse) in pulses {
         update = update
             .bind(agent.as_str())

@@ -73,6 +73,10 @@ impl Fleet {
         now: Timestamp,
     ) -> Result<Outcome<Registered>, FleetError> {
         let newcomer = Newcomer::new(ask, self.settings())?;
+        if let Admission::Enrolment(token) = how {
+            // whoever guesses does not get as far as the door, at which all others wait
+            opened_by(&mut *self.database().gate().acquire().await?, token, now).await?;
+        }
         let mut writing = self.database().write_alone(DOOR).await?;
         let door = match how {
             Admission::Shared => Door::Shared,
@@ -127,7 +131,7 @@ impl Fleet {
     }
 }
 
-/// The agent that somebody may be.
+/// The agent that somebody may be, its row locked: an operator may be about to deregister or approve it.
 async fn find(
     writing: &mut AnyConnection,
     newcomer: &Newcomer,
@@ -140,24 +144,29 @@ async fn find(
         None
     };
     let row = if let Some(id) = own.or(newcomer.id.as_ref()) {
-        let select = format!("SELECT {COLUMNS}, {} FROM agents WHERE id = $1", boots::COLUMNS);
-        let select = sqlx::query(sqlx::AssertSqlSafe(select)).bind(id.as_str().to_owned());
-        select.fetch_optional(writing).await?
+        let lock = format!(
+            "UPDATE agents SET is_active = is_active WHERE id = $1 RETURNING {COLUMNS}, {}",
+            boots::COLUMNS
+        );
+        let lock = sqlx::query(sqlx::AssertSqlSafe(lock)).bind(id.as_str().to_owned());
+        lock.fetch_optional(writing).await?
     } else {
         let (site, enrolment) = match door {
             Door::Enrolment(enrolment) => (enrolment.site_name.as_str(), enrolment.id.as_str()),
             Door::Shared | Door::Own(_) => (newcomer.own_site(), ""),
         };
-        let select = format!(
-            "SELECT {COLUMNS}, {} FROM agents WHERE site_name = $1 AND name = $2 AND COALESCE(enrolment_id, '') = $3 \
-             AND is_given_id = 1 AND is_active = 1 AND token_used = 0 ORDER BY renewed_at DESC LIMIT 1",
+        // what is said twice may have changed until the row is locked
+        let lock = format!(
+            "UPDATE agents SET is_active = is_active WHERE id = (SELECT id FROM agents WHERE site_name = $1 AND name = $2 \
+             AND COALESCE(enrolment_id, '') = $3 AND is_given_id = 1 AND is_active = 1 AND token_used = 0 \
+             ORDER BY renewed_at DESC LIMIT 1) AND is_active = 1 AND token_used = 0 RETURNING {COLUMNS}, {}",
             boots::COLUMNS
         );
-        let select = sqlx::query(sqlx::AssertSqlSafe(select)).bind(site.to_owned());
-        let select = select
+        let lock = sqlx::query(sqlx::AssertSqlSafe(lock)).bind(site.to_owned());
+        let lock = lock
             .bind(newcomer.name.clone().unwrap_or_default())
             .bind(enrolment.to_owned());
-        select.fetch_optional(writing).await?
+        lock.fetch_optional(writing).await?
     };
     let known = row.as_ref().map(known).transpose()?;
     let is_recent = |known: &Known| is_within(known.renewed_at, now, LOST_REPLY);
@@ -231,13 +240,13 @@ impl Known {
                 self.approved = !enrolment.approval || (self.approved && entry == Entry::Retry);
                 self.enrolment_id = Some(enrolment.id.clone());
             }
-            // the site of one that enrolled is its enrolment's
-            Door::Shared | Door::Own(_) if self.enrolment_id.is_none() => {
+            // whoever has the shared token says where it is; an agent's own opens for the site it was given for
+            Door::Shared => {
                 if let Some(site) = &newcomer.site_name {
                     self.site_name.clone_from(site);
                 }
             }
-            Door::Shared | Door::Own(_) => {}
+            Door::Own(_) => {}
         }
     }
 

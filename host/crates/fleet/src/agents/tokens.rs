@@ -122,7 +122,7 @@ impl Fleet {
         let found = sqlx::query(select)
             .bind(&hash)
             .bind(micros(now))
-            .fetch_optional(self.database().read())
+            .fetch_optional(self.database().gate())
             .await?;
         let Some(row) = found else { return Ok(None) };
         let id: String = row.try_get("id")?;
@@ -196,6 +196,26 @@ impl Fleet {
         let until = micros(now).saturating_add(micros_of(self.settings().rotation_overlap));
         let until = jiff::Timestamp::from_microsecond(until).unwrap_or(jiff::Timestamp::MAX);
         Before::Overlap(&agent.token, Timestamp(until))
+    }
+}
+
+/// Sees to it that a pass is worth what it was when it was given: its token may have ended and its agent been deregistered since.
+/// For whoever writes in its name, before anything else and in the same transaction.
+pub(crate) async fn hold_to(writing: &mut AnyConnection, agent: &AgentPass, now: Timestamp) -> Result<(), FleetError> {
+    let select = "SELECT a.approved FROM agent_tokens t JOIN agents a ON a.id = t.agent_id \
+                  WHERE t.hash = $1 AND a.is_active = 1 AND (t.ends_at IS NULL OR t.ends_at > $2)";
+    let approved: Option<i64> = sqlx::query_scalar(select)
+        .bind(&agent.token)
+        .bind(micros(now))
+        .fetch_optional(writing)
+        .await?;
+    match approved {
+        None => Err(ended()),
+        Some(0) if agent.approved => Err(FleetError::Forbidden(format!(
+            "agent {} waits for approval again",
+            agent.agent_id
+        ))),
+        Some(_) => Ok(()),
     }
 }
 

@@ -34,7 +34,7 @@ async fn enrol(fleet: &Fleet, token: &str, ask: RegisterAgent, seconds: i64) -> 
 }
 
 async fn used(fleet: &Fleet) -> u32 {
-    fleet.enrolments().await.unwrap()[0].used
+    fleet.enrolments(at(0)).await.unwrap()[0].used
 }
 
 fn is_denied<T: std::fmt::Debug>(answer: Result<T, FleetError>, says: &str) {
@@ -335,9 +335,24 @@ async fn enrolments_are_listed(base: &Base) {
     };
     let (_, second) = fleet.create_enrolment(ask, "ops", at(1)).await.unwrap().answer;
     fleet.revoke_enrolment(&first.id, "ops", at(2)).await.unwrap();
-    let listed = fleet.enrolments().await.unwrap();
+    let listed = fleet.enrolments(at(0)).await.unwrap();
     assert_eq!(listed[0], second);
     assert_eq!((&listed[1].id, listed[1].revoked_at), (&first.id, Some(at(2))));
+    let short = CreateEnrolment {
+        expires_in: 10,
+        ..enrolment()
+    };
+    let (_, third) = fleet.create_enrolment(short, "ops", at(3)).await.unwrap().answer;
+    let order = async |second: i64| -> Vec<String> {
+        let listed = fleet.enrolments(at(second)).await.unwrap();
+        listed.into_iter().map(|enrolment| enrolment.id).collect()
+    };
+    assert_eq!(order(4).await, [&third.id, &second.id, &first.id].map(String::clone));
+    assert_eq!(
+        order(13).await,
+        [&second.id, &third.id, &first.id].map(String::clone),
+        "it has ended"
+    );
 }
 
 async fn what_makes_no_sense_is_refused(base: &Base) {
@@ -386,5 +401,5 @@ async fn what_makes_no_sense_is_refused(base: &Base) {
             other => panic!("{field}: {other:?}"),
         }
     }
-    assert!(fleet.enrolments().await.unwrap().is_empty());
+    assert!(fleet.enrolments(at(0)).await.unwrap().is_empty());
 }

@@ -255,7 +255,7 @@ impl Seen {
 
     /// What the fleet counted is what was seen.
     async fn counts(&self) {
-        let listed = self.fleet.enrolments().await.unwrap();
+        let listed = self.fleet.enrolments(at(0)).await.unwrap();
         for enrolment in &self.enrolments {
             let view = listed.iter().find(|view| view.id == enrolment.made.id).unwrap();
             assert_eq!(

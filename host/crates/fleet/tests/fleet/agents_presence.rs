@@ -16,6 +16,7 @@ on_both!(
     the_settings_say_what_silence_is,
     silence_is_not_counted_from_before_the_nexus_was_up,
     who_was_never_heard_of_does_not_fall_silent,
+    who_was_heard_of_in_the_future_falls_silent_too,
     a_goodbye_is_told_at_once,
     two_nexuses_tell_each_transition_once,
     who_comes_back_is_told_once,
@@ -187,6 +188,21 @@ async fn who_was_never_heard_of_does_not_fall_silent(base: &Base) {
     assert!(fleet.tick(at(100_000), at(0)).await.unwrap().is_empty());
     let view = fleet.agent(&"a".parse().unwrap()).await.unwrap();
     assert_eq!((view.status, view.last_seen), (AgentStatus::Pending, None));
+}
+
+async fn who_was_heard_of_in_the_future_falls_silent_too(base: &Base) {
+    let fleet = base.open().await;
+    let token = register(&fleet, agent("a"), 0).await.token;
+    // the clock is a year ahead, and is then set right
+    beat(&fleet, &token, plain(), 31_000_000).await;
+    beat(&fleet, &token, plain(), 31_000_001).await;
+    assert!(fleet.tick(at(10), at(10)).await.unwrap().is_empty());
+    assert_eq!(
+        fleet.agent(&"a".parse().unwrap()).await.unwrap().last_seen,
+        Some(at(10))
+    );
+    assert!(fleet.tick(at(310), at(10)).await.unwrap().is_empty());
+    assert_eq!(kinds(&fleet.tick(at(311), at(10)).await.unwrap()), ["AGENT_STALE"]);
 }
 
 async fn a_goodbye_is_told_at_once(base: &Base) {

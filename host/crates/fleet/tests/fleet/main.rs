@@ -29,6 +29,7 @@ mod admitted;
 mod agents_clones;
 mod agents_commands;
 mod agents_enrolment;
+mod agents_inside;
 mod agents_laws;
 mod agents_lists;
 mod agents_presence;

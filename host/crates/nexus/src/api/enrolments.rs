@@ -1,5 +1,7 @@
 //! Enrolment tokens: made, listed and withdrawn by operators.
 
+use std::sync::Arc;
+
 use axum::Extension;
 use axum::extract::State;
 use axum::response::Response;
@@ -30,10 +32,14 @@ pub(super) async fn create(
     headers: HeaderMap,
     Json(ask): Json<CreateEnrolment>,
 ) -> Result<Response, Problem> {
-    let room = shared.fleet()?;
-    let by = doer(&visitor);
-    let created = room.fleet.create_enrolment(ask, by.name, Timestamp::now()).await;
-    let (token, enrolment) = room.told(created.map_err(Problem::of_fleet)?, by);
+    let room = Arc::clone(shared.fleet()?);
+    let own = Arc::clone(&room);
+    let created = room.whole(async move {
+        let by = doer(&visitor);
+        let created = own.fleet.create_enrolment(ask, by.name, Timestamp::now()).await;
+        Ok(own.told(created.map_err(Problem::of_fleet)?, by))
+    });
+    let (token, enrolment) = created.await?;
     // HTTP/2 has the host in the address, HTTP/1.1 in a header
     let in_header = headers.get(HOST).and_then(|value| value.to_str().ok());
     let host = uri.authority().map(http::uri::Authority::as_str).or(in_header);
@@ -46,14 +52,15 @@ pub(super) async fn create(
     json_with(StatusCode::CREATED, &created)
 }
 
-/// Enrolment tokens without the tokens, the newest first.
+/// Enrolment tokens without the tokens, at most 1,000: those first that still open, of each the newest first.
 #[utoipa::path(get, path = "/api/v1/enrolments", tag = "agents", operation_id = "list_enrolments",
     responses(
         (status = 200, description = "the enrolments", body = EnrolmentList),
         (status = 503, description = "no fleet is kept here, or its database cannot be reached", body = ProblemBody, content_type = "application/problem+json"),
     ))]
 pub(super) async fn list(State(shared): App) -> Result<Response, Problem> {
-    let enrolments = shared.fleet()?.fleet.enrolments().await.map_err(Problem::of_fleet)?;
+    let enrolments = shared.fleet()?.fleet.enrolments(Timestamp::now()).await;
+    let enrolments = enrolments.map_err(Problem::of_fleet)?;
     answer(&EnrolmentList { enrolments })
 }
 
@@ -71,8 +78,12 @@ pub(super) async fn revoke(
     TextPath(id): TextPath,
     _: Unsaid,
 ) -> Result<Response, Problem> {
-    let room = shared.fleet()?;
-    let by = doer(&visitor);
-    let revoked = room.fleet.revoke_enrolment(&id, by.name, Timestamp::now()).await;
-    answer(&room.told(revoked.map_err(Problem::of_fleet)?, by))
+    let room = Arc::clone(shared.fleet()?);
+    let own = Arc::clone(&room);
+    let revoked = room.whole(async move {
+        let by = doer(&visitor);
+        let revoked = own.fleet.revoke_enrolment(&id, by.name, Timestamp::now()).await;
+        Ok(own.told(revoked.map_err(Problem::of_fleet)?, by))
+    });
+    answer(&revoked.await?)
 }
