@@ -57,7 +57,9 @@ CREATE TABLE scans (
     started_at BIGINT NOT NULL,
     completed_at BIGINT,
     received_at BIGINT NOT NULL,
-    items BIGINT NOT NULL
+    items BIGINT NOT NULL,
+    -- 1: one that began later was taken in before it
+    is_late BIGINT NOT NULL
 );
 CREATE INDEX scans_by_time ON scans (received_at, id);
 CREATE INDEX scans_by_site ON scans (site_name, received_at, id);

@@ -1,10 +1,11 @@
 //! The fleet itself: its database, its settings, and what heartbeats said that is not written down yet.
 
+use std::collections::HashSet;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::Value;
-use venom_protocol::{Event, Timestamp};
+use venom_protocol::{AgentId, Event, Timestamp};
 
 use crate::agents::Pulses;
 use crate::{Database, FleetError, FleetSettings};
@@ -20,6 +21,8 @@ struct Inner {
     database: Database,
     settings: FleetSettings,
     pulses: Pulses,
+    /// Agents of which it was said that their scans come late: no more than there are agents.
+    late: Mutex<HashSet<AgentId>>,
 }
 
 impl Fleet {
@@ -32,6 +35,7 @@ impl Fleet {
             database: Database::open(url).await?,
             settings,
             pulses: Pulses::default(),
+            late: Mutex::default(),
         };
         Ok(Self { inner: Arc::new(inner) })
     }
@@ -55,6 +59,12 @@ impl Fleet {
     /// What heartbeats said that is not written down yet.
     pub(crate) fn pulses(&self) -> &Pulses {
         &self.inner.pulses
+    }
+
+    /// Whether nothing was said yet of an agent's scans coming late. It is now.
+    pub(crate) fn is_first_late(&self, agent: &AgentId) -> bool {
+        let mut late = self.inner.late.lock().unwrap_or_else(PoisonError::into_inner);
+        late.insert(agent.clone())
     }
 }
 

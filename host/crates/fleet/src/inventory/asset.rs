@@ -97,6 +97,20 @@ pub(crate) struct Change {
     pub(crate) after: Option<String>,
 }
 
+impl Change {
+    /// Whether it is about a part of a thing.
+    pub(crate) const fn is_detail(&self) -> bool {
+        match self.kind {
+            ChangeKind::New | ChangeKind::Gone | ChangeKind::Returned | ChangeKind::IpChanged => false,
+            ChangeKind::PortOpened
+            | ChangeKind::PortClosed
+            | ChangeKind::ServiceChanged
+            | ChangeKind::HostnameChanged
+            | ChangeKind::CertificateChanged => true,
+        }
+    }
+}
+
 impl Asset {
     /// As the database keys and the search finds it, in small letters.
     pub(crate) fn words(&self) -> String {

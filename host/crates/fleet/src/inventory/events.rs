@@ -10,6 +10,7 @@ use super::asset::Change;
 use super::finding::Turn;
 use super::report::Finding;
 use super::store::Place;
+use super::store::changes::MOST as MOST_CHANGES;
 use super::store::scans::Scan;
 use crate::fleet::event;
 
@@ -28,6 +29,7 @@ pub(crate) fn scan_ingested(scan: &Scan) -> Event {
     let data = json!({
         "scan_id": scan.id, "kind": scan.kind.as_str(), "agent_id": scan.agent, "site_name": scan.place.site,
         "network": scan.place.network, "target": scan.target.text, "count": scan.items,
+        "late": scan.is_late,
     });
     event("SCAN_INGESTED", message, data, scan.received_at)
 }
@@ -36,7 +38,11 @@ pub(crate) fn scan_ingested(scan: &Scan) -> Event {
 pub(crate) fn of_changes(scan: &Scan, changes: &[(String, &Change)]) -> Vec<Event> {
     if changes.len() > MOST {
         let counts = counted(changes.iter().map(|(_, change)| change.kind.as_str()));
-        return vec![summed(scan, "ASSETS_CHANGED", "changes", changes.len(), &counts)];
+        let mut told = summed(scan, "ASSETS_CHANGED", "changes", changes.len(), &counts);
+        if changes.len() > MOST_CHANGES {
+            told.data["kept"] = json!(MOST_CHANGES);
+        }
+        return vec![told];
     }
     changes.iter().map(|(id, change)| of_change(scan, id, change)).collect()
 }

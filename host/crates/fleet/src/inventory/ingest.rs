@@ -15,6 +15,7 @@ use super::store::scans::{self, Kind, Print, Scan};
 use super::store::{Place, certificates, changes, findings};
 use super::sweep::{self, Sweep};
 use super::{certificate, clean, discovery, events, report};
+use crate::agents::hold_to;
 use crate::{AgentPass, Fleet, FleetError, Outcome};
 
 /// Findings in one report, for each asset that may be in a batch.
@@ -41,6 +42,8 @@ impl Fleet {
         fits("assets", batch.assets.len(), self.settings().max_assets_per_batch)?;
         let idempotent = Batch::of(&agent.agent_id, key, &batch)?;
         let mut writing = self.database().write_alone(&room(&agent.site_name)).await?;
+        // it may have waited for long
+        hold_to(&mut writing, agent, now).await?;
         if let Some(idempotent) = &idempotent
             && let Some(answer) = idempotent.answered::<DiscoveryIngested>(&mut writing).await?
         {
@@ -76,7 +79,7 @@ impl Fleet {
                     .map(|ports| ports.iter().copied().collect()),
                 misses_until_gone: self.settings().misses_until_gone,
             },
-            is_late: scans::is_late(&mut writing, &scan).await?,
+            is_late: scan.is_late,
             seen: discovery::each_once(&batch.assets),
         };
         let known = assets::about(&mut writing, &scan.place, &sweep).await?;
@@ -106,6 +109,7 @@ impl Fleet {
             idempotent.remember(&mut writing, &answer, now).await?;
         }
         writing.commit().await?;
+        self.notice_late(&scan);
         let mut events = vec![events::scan_ingested(&scan)];
         events.extend(events::of_changes(&scan, &named));
         Ok(Outcome { answer, events })
@@ -128,6 +132,8 @@ impl Fleet {
         fits("certificates", batch.certificates.len(), most)?;
         let idempotent = Batch::of(&agent.agent_id, key, &batch)?;
         let mut writing = self.database().write_alone(&room(&agent.site_name)).await?;
+        // it may have waited for long
+        hold_to(&mut writing, agent, now).await?;
         if let Some(idempotent) = &idempotent
             && let Some(answer) = idempotent.answered::<ShieldIngested>(&mut writing).await?
         {
@@ -151,11 +157,10 @@ impl Fleet {
             now,
         )
         .await?;
-        let is_late = scans::is_late(&mut writing, &scan).await?;
-        let report = Report::of(&batch, agent.agent_id.clone(), now, is_late);
+        let report = Report::of(&batch, agent.agent_id.clone(), now, scan.is_late);
         let reported = self.take_findings(&mut writing, &scan, &report).await?;
         let shown = certificate::read(&batch.certificates, &scan.target, now);
-        let changed = self.take_certificates(&mut writing, &scan, shown, is_late).await?;
+        let changed = self.take_certificates(&mut writing, &scan, shown).await?;
         let named = named(&changed, now);
         changes::write(&mut writing, &scan.place, &scan.id, &named, now).await?;
         scans::write(&mut writing, &scan, batch.network_fingerprint.as_ref()).await?;
@@ -171,10 +176,22 @@ impl Fleet {
             idempotent.remember(&mut writing, &answer, now).await?;
         }
         writing.commit().await?;
+        self.notice_late(&scan);
         let mut events = vec![events::scan_ingested(&scan)];
         events.extend(events::of_findings(&scan, &reported.findings, &reported.turns));
         events.extend(events::of_changes(&scan, &named));
         Ok(Outcome { answer, events })
+    }
+
+    /// Says once of each agent that what it sends comes too late: a clock that is behind would make all of it late, and nothing of
+    /// it would be an error.
+    fn notice_late(&self, scan: &Scan) {
+        if scan.is_late && self.is_first_late(&scan.agent) {
+            tracing::warn!(
+                agent = %scan.agent, target = scan.target.text, began = %scan.started_at,
+                "a scan is older than one that was taken in before: the agent's outbox was full, or its clock is behind"
+            );
+        }
     }
 
     async fn take_findings(
@@ -201,13 +218,12 @@ impl Fleet {
         writing: &mut Transaction<'static, Any>,
         scan: &Scan,
         seen: Vec<certificate::Certificate>,
-        is_late: bool,
     ) -> Result<Vec<Change>, FleetError> {
         let mut ips: Vec<String> = seen.iter().map(|seen| seen.place.0.clone()).collect();
         ips.sort();
         ips.dedup();
         let known = certificates::at(writing, &scan.place, &ips).await?;
-        let shown = certificate::take_in(known, seen, is_late);
+        let shown = certificate::take_in(known, seen, scan.is_late);
         let most = self
             .settings()
             .max_assets_per_site
@@ -257,7 +273,7 @@ async fn scan_of(
         Some((hash, print)) => scans::network_named(writing, site, id, hash, print).await?,
         None => scans::network_of(writing, kind, site, id, &target).await?,
     };
-    Ok(Scan {
+    let mut scan = Scan {
         id: Ids::at(now).next(),
         kind,
         place: Place::of(agent.site_name.clone(), network),
@@ -268,7 +284,10 @@ async fn scan_of(
         completed_at: came.completed_at,
         received_at: now,
         items: came.items,
-    })
+        is_late: false,
+    };
+    scan.is_late = scans::is_late(writing, &scan).await?;
+    Ok(scan)
 }
 
 /// Not in the async functions, as ids are made where nobody else looks.
@@ -277,10 +296,14 @@ fn take_in(known: &[super::asset::Asset], sweep: &Sweep, now: Timestamp) -> swee
     sweep::take_in(known, sweep, || ids.next())
 }
 
-/// Each change with an id.
-fn named(changes: &[Change], now: Timestamp) -> Vec<(String, &Change)> {
+/// Each change with an id: those of whole things first, as of very many only the first ones are kept.
+fn named(all: &[Change], now: Timestamp) -> Vec<(String, &Change)> {
     let ids = Ids::at(now);
-    changes.iter().map(|change| (ids.next(), change)).collect()
+    let mut sorted: Vec<&Change> = all.iter().collect();
+    if sorted.len() > changes::MOST {
+        sorted.sort_by_key(|change| change.is_detail());
+    }
+    sorted.into_iter().map(|change| (ids.next(), change)).collect()
 }
 
 fn room(site: &str) -> String {

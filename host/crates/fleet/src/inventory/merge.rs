@@ -17,6 +17,12 @@ const WITNESSES: usize = 4;
 pub(crate) const MAX_PORTS: usize = 2_048;
 /// Services of one thing that are kept.
 pub(crate) const MAX_SERVICES: usize = 256;
+/// Bytes of what strangers said of the ports and services of one thing that are kept: each alone may be long, and there may be many.
+const MAX_WORDS: usize = 64 * 1024;
+/// Of these for the ports; the services get what is left.
+const MAX_PORTS_WORDS: usize = MAX_WORDS / 2;
+/// Bytes a service takes that says nothing.
+const SERVICE: usize = 100;
 
 /// How a scan looked.
 #[derive(Debug, Clone)]
@@ -145,6 +151,7 @@ pub(crate) fn absorb(kept: &Asset, other: &Asset) -> Asset {
             next.facts.ports.entry(*port).or_insert_with(|| open.clone());
         }
     }
+    next.facts.ports = fit_ports(next.facts.ports);
     next
 }
 
@@ -213,10 +220,43 @@ fn ports(
     for port in seen {
         if !known.contains_key(port) && next.len() < MAX_PORTS {
             next.insert(*port, witnessed(&OpenPort::default(), &look.agent));
-            told.note(ChangeKind::PortOpened, None, Some(port.to_string()));
         }
     }
+    let next = fit_ports(next);
+    for port in next.keys().filter(|port| !known.contains_key(port)) {
+        told.note(ChangeKind::PortOpened, None, Some(port.to_string()));
+    }
     next
+}
+
+/// As many of the ports as there is room for: first older witnesses go, then the last ports.
+fn fit_ports(mut ports: BTreeMap<u16, OpenPort>) -> BTreeMap<u16, OpenPort> {
+    if words_of_ports(&ports) > MAX_PORTS_WORDS {
+        ports.values_mut().for_each(|open| open.by.truncate(1));
+    }
+    let mut left = MAX_PORTS_WORDS;
+    let fitting = ports.iter().take_while(|(_, open)| {
+        let fits = words_of_port(open) <= left;
+        left = left.saturating_sub(words_of_port(open));
+        fits
+    });
+    let fitting = fitting.count();
+    ports.into_iter().take(fitting).collect()
+}
+
+fn words_of_ports(ports: &BTreeMap<u16, OpenPort>) -> usize {
+    ports.values().map(words_of_port).sum()
+}
+
+fn words_of_port(open: &OpenPort) -> usize {
+    open.by.iter().map(|by| by.as_str().len()).sum()
+}
+
+fn words_of_service(service: &SeenService) -> usize {
+    let texts = [&service.service, &service.product, &service.version, &service.banner];
+    let texts: usize = texts.into_iter().flatten().map(String::len).sum();
+    let names: usize = service.tls_names.iter().map(|name| name.len() + 3).sum();
+    SERVICE + texts + names
 }
 
 fn witnessed(open: &OpenPort, agent: &AgentId) -> OpenPort {
@@ -274,7 +314,13 @@ fn services(
             }
         }
     }
-    next.into_values().collect()
+    let mut left = MAX_WORDS.saturating_sub(words_of_ports(ports));
+    let fitting = next.into_values().take_while(|service| {
+        let fits = words_of_service(service) <= left;
+        left = left.saturating_sub(words_of_service(service));
+        fits
+    });
+    fitting.collect()
 }
 
 /// What speaks there as far as it is known now. What was known of one service says nothing of another, nor the version of one product.

@@ -144,7 +144,11 @@ async fn what_is_late_turns_nothing_back(base: &Base) {
         (Some("new"), Some("Maker"), false)
     );
     assert_eq!(changes(&fleet).await.len(), count);
-    assert_eq!(fleet.scans(venom_fleet::ScanQuery::default()).await.unwrap().total, 6);
+    let scans = fleet.scans(venom_fleet::ScanQuery::default()).await.unwrap();
+    assert_eq!(scans.total, 6);
+    // who looks at them sees why they changed nothing
+    let late: Vec<bool> = scans.items.iter().map(|scan| scan.late).collect();
+    assert_eq!(late, [true, true, true, true, true, false]);
     // what it alone saw is new all the same
     let older = json!({"started_at": crate::base::at(600)});
     let told = see(&fleet, &agent, 2_001, json!([{"ip": "192.168.1.77"}]), older).await;

@@ -12,7 +12,10 @@ on_both!(
     texts_are_cleaned_and_cut,
     addresses_and_macs_that_are_none_are_not_kept,
     lists_do_not_grow_without_end,
+    what_is_said_of_ports_and_services_has_room_for_so_much,
+    changes_of_one_batch_are_so_many_and_no_more,
     networks_do_not_grow_without_end,
+    subnets_do_not_grow_without_end,
     times_of_any_age_are_kept,
     the_same_thing_twice_in_a_batch_is_one,
 );
@@ -194,6 +197,56 @@ async fn lists_do_not_grow_without_end(base: &Base) {
     assert!(!asset.open_ports.contains(&0));
 }
 
+async fn what_is_said_of_ports_and_services_has_room_for_so_much(base: &Base) {
+    let fleet = base.open().await;
+    let agents = [
+        admitted(&fleet, &"a".repeat(128), "Berlin").await,
+        admitted(&fleet, &"b".repeat(128), "Berlin").await,
+    ];
+    let name = |port: u32, number: u32| format!("{port}-{number}-{}", "n".repeat(240));
+    let names = |port: u32| -> Vec<String> { (0..64).map(|number| name(port, number)).collect() };
+    let services: Vec<Value> = (1..=256)
+        .map(|port| json!({"port": port, "protocol": "udp", "banner": "b".repeat(1_024), "tls_names": names(port)}))
+        .collect();
+    let ports: Vec<u32> = (1..=2_048).collect();
+    let seen = json!([{"ip": "192.168.1.5", "open_ports": ports, "services": services}]);
+    let mut known = Vec::new();
+    for round in 0..4 {
+        see(&fleet, &agents[round % 2], round as i64, seen.clone(), json!({})).await;
+        known.push(assets(&fleet).await.remove(0));
+    }
+    let facts = base.number("SELECT MAX(LENGTH(facts)) FROM assets").await;
+    assert!(facts < 200_000, "{facts}");
+    let ports = &known[0].open_ports;
+    assert_eq!(ports.len(), 256, "of the first ones all is kept");
+    assert_eq!(ports.last(), Some(&256));
+    assert!(!known[0].services.is_empty());
+    // and what has no room is not told of at each look
+    assert!(known.iter().all(|asset| asset.open_ports == *ports));
+    assert_eq!(base.number("SELECT COUNT(*) FROM changes").await, 1);
+}
+
+async fn changes_of_one_batch_are_so_many_and_no_more(base: &Base) {
+    let fleet = base.open().await;
+    let agent = admitted(&fleet, "a", "Berlin").await;
+    let seen = |things: u32, ports: u32| -> Value {
+        let ports: Vec<u32> = (1..=ports).collect();
+        let one = |thing: u32| json!({"ip": format!("192.168.1.{thing}"), "open_ports": ports});
+        (1..=things).map(one).collect()
+    };
+    see(&fleet, &agent, 0, seen(5, 0), json!({})).await;
+    // the new one comes last, and is not lost among the ports
+    let taken = see(&fleet, &agent, 1, seen(6, 1_200), json!({})).await;
+    let summed = taken.events.last().unwrap();
+    assert_eq!(summed.kind, "ASSETS_CHANGED");
+    assert_eq!(
+        (&summed.data["count"], &summed.data["kept"]),
+        (&json!(6_001), &json!(5_000))
+    );
+    assert_eq!(base.number("SELECT COUNT(*) FROM changes").await, 5 + 5_000);
+    assert_eq!(base.number("SELECT COUNT(*) FROM changes WHERE kind = 'new'").await, 6);
+}
+
 async fn networks_do_not_grow_without_end(base: &Base) {
     let fleet = base.open().await;
     let agent = admitted(&fleet, "a", "Berlin").await;
@@ -215,6 +268,28 @@ async fn networks_do_not_grow_without_end(base: &Base) {
         "{refused}"
     );
     see(&fleet, &agent, 2, json!([]), json!({})).await;
+}
+
+async fn subnets_do_not_grow_without_end(base: &Base) {
+    let fleet = base.open().await;
+    let agent = admitted(&fleet, "a", "Berlin").await;
+    see(&fleet, &agent, 0, json!([]), json!({})).await;
+    base.run(
+        "INSERT INTO subnets (site_name, cidr, first_key, last_key, last_scan) \
+         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 4095) \
+         SELECT 'Berlin', 'n' || CAST(i AS TEXT), '', '', 0 FROM n",
+    )
+    .await;
+    let batch = discovery(1, json!([]), json!({"target": "10.0.0.0/24"}));
+    let refused = fleet.ingest_discovery(&agent, None, batch, at(1)).await.unwrap_err();
+    assert!(
+        matches!(&refused, venom_fleet::FleetError::Full(why) if why.contains("subnets")),
+        "{refused}"
+    );
+    // what is known may come again, and one address is no subnet
+    see(&fleet, &agent, 2, json!([]), json!({})).await;
+    see(&fleet, &agent, 3, json!([]), json!({"target": "192.168.1.7"})).await;
+    assert_eq!(base.number("SELECT COUNT(*) FROM subnets").await, 4_096);
 }
 
 async fn times_of_any_age_are_kept(base: &Base) {

@@ -160,6 +160,10 @@ pub struct ScanView {
     pub received_at: Timestamp,
     /// Assets or findings in it.
     pub count: u64,
+    /// True: one of the same agent and target that began later was taken in before, so it turned nothing back. When all are, the
+    /// agent's clock is behind.
+    #[serde(default)]
+    pub late: bool,
 }
 
 /// One subnet of one site. `GET /api/subnets`.

@@ -47,7 +47,7 @@ impl Fleet {
         };
         let listing = Listing {
             columns: (
-                "id, kind, site_name, network, agent_id, target, method, started_at, completed_at, received_at, items",
+                "id, kind, site_name, network, agent_id, target, method, started_at, completed_at, received_at, items, is_late",
                 "",
             ),
             matching: &matching,
@@ -79,5 +79,6 @@ fn read(columns: &mut Columns<'_>) -> Result<ScanView, FleetError> {
         completed_at: columns.maybe_time()?,
         received_at: columns.time()?,
         count: columns.count()?,
+        late: columns.flag()?,
     })
 }

@@ -13,6 +13,11 @@ use crate::inventory::range::{self, Target};
 
 /// Networks of one site; whoever makes up more is refused.
 const MAX_NETWORKS: u64 = 4_096;
+/// Subnets of one site; the same.
+const MAX_SUBNETS: u64 = 4_096;
+
+/// Networks without a fingerprint are called this and what was scanned.
+const BY_TARGET: &str = "target:";
 
 /// Which of the two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +49,8 @@ pub(crate) struct Scan {
     pub(crate) completed_at: Option<Timestamp>,
     pub(crate) received_at: Timestamp,
     pub(crate) items: usize,
+    /// Whether a newer one of the same agent and target was taken in before.
+    pub(crate) is_late: bool,
 }
 
 /// Whether a newer one of the same agent and target was taken in before.
@@ -157,7 +164,7 @@ pub(crate) async fn network_of(
     }
     Ok(wider(writing, site, target)
         .await?
-        .unwrap_or_else(|| clean::line(&format!("target:{}", target.text), clean::NAME)))
+        .unwrap_or_else(|| clean::line(&format!("{BY_TARGET}{}", target.text), clean::NAME)))
 }
 
 /// Who looks at the security of what it found does so where it found it: the network of the agent's last discovery that covers it.
@@ -213,24 +220,12 @@ pub(crate) async fn write(
     site.bind(scan.place.site.clone()).bind(now).bind(now);
     site.execute(&mut **writing).await?;
     write_network(writing, &scan.place, fingerprint, scan.received_at).await?;
-    if let Some(range) = scan.target.range {
-        let mut subnet =
-            Statement::new("INSERT INTO subnets (site_name, cidr, first_key, last_key, last_scan) VALUES ")
-                .rows(1, 5)
-                .then(" ON CONFLICT (site_name, cidr) DO UPDATE SET last_scan = excluded.last_scan");
-        subnet
-            .bind(scan.place.site.clone())
-            .bind(scan.target.text.clone())
-            .bind(range::digits(range.first))
-            .bind(range::digits(range.last))
-            .bind(now);
-        subnet.execute(&mut **writing).await?;
-    }
+    write_subnet(writing, scan).await?;
     let mut insert = Statement::new(
         "INSERT INTO scans (id, kind, site_name, network, agent_id, target, first_key, last_key, method, started_at, completed_at, \
-         received_at, items) VALUES ",
+         received_at, items, is_late) VALUES ",
     )
-    .rows(1, 13);
+    .rows(1, 14);
     let ends = scan
         .target
         .range
@@ -249,8 +244,40 @@ pub(crate) async fn write(
         .bind(micros(scan.started_at))
         .bind(scan.completed_at.map(micros))
         .bind(now)
-        .bind(i64::try_from(scan.items).unwrap_or(i64::MAX));
+        .bind(i64::try_from(scan.items).unwrap_or(i64::MAX))
+        .bind(i64::from(scan.is_late));
     insert.execute(&mut **writing).await?;
+    Ok(())
+}
+
+/// Notes what was scanned. One address in a network with a fingerprint is no subnet, and nobody looks for it.
+async fn write_subnet(writing: &mut Transaction<'static, Any>, scan: &Scan) -> Result<(), FleetError> {
+    let Some(range) = scan.target.range else {
+        return Ok(());
+    };
+    if range.first == range.last && !scan.place.network.starts_with(BY_TARGET) {
+        return Ok(());
+    }
+    let site = &scan.place.site;
+    let others = Statement::new("SELECT COUNT(*) FROM subnets WHERE site_name = ")
+        .value(site.clone())
+        .then(" AND cidr <> ")
+        .value(scan.target.text.clone());
+    if others.count(&mut **writing).await? >= MAX_SUBNETS {
+        return Err(FleetError::Full(format!(
+            "site `{site}` has {MAX_SUBNETS} subnets, and none more may be added"
+        )));
+    }
+    let mut subnet = Statement::new("INSERT INTO subnets (site_name, cidr, first_key, last_key, last_scan) VALUES ")
+        .rows(1, 5)
+        .then(" ON CONFLICT (site_name, cidr) DO UPDATE SET last_scan = excluded.last_scan");
+    subnet
+        .bind(site.clone())
+        .bind(scan.target.text.clone())
+        .bind(range::digits(range.first))
+        .bind(range::digits(range.last))
+        .bind(micros(scan.received_at));
+    subnet.execute(&mut **writing).await?;
     Ok(())
 }
 
