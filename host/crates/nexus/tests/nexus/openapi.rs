@@ -123,6 +123,20 @@ fn every_route_of_the_contract_is_there() {
     }
 }
 
+#[test]
+fn no_agent_is_called_what_another_route_is() {
+    let document = document();
+    let words = document["paths"].as_object().unwrap().keys();
+    let words: BTreeSet<&str> = words
+        .filter_map(|path| path.strip_prefix("/api/agents/")?.split('/').next())
+        .filter(|word| !word.starts_with('{'))
+        .collect();
+    assert!(words.contains("version") && words.len() >= 6, "{words:?}");
+    for word in words {
+        assert!(word.parse::<venom_protocol::AgentId>().is_err(), "{word}");
+    }
+}
+
 #[tokio::test]
 async fn is_served_as_it_is_and_shown_on_a_page_from_this_binary() {
     let nexus = TestNexus::start().await;

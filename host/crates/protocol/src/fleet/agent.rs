@@ -9,7 +9,8 @@ use serde_json::{Map, Value};
 use crate::Timestamp;
 
 /// An agent's identity: made by the agent, or by the nexus for one that brings none. 1 to 128 bytes of printable ASCII
-/// without spaces, `/`, `?`, `#` and `%`, so that it fits into a path as it is.
+/// without spaces, `/`, `\\`, `?`, `#` and `%`, and no word that means something else in its place of a path, so that
+/// `/api/agents/{id}` is always the agent.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(transparent)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -18,11 +19,25 @@ pub struct AgentId(String);
 
 /// A text that is no agent's id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{text}` is no agent id (1 to 128 printable ASCII characters, no space and none of / ? # %)")]
+#[error(
+    "`{text}` is no agent id (1 to 128 printable ASCII characters, no space, none of / \\ ? # %, and no word of a path such as `version`)"
+)]
 pub struct InvalidAgentId {
     /// What came, cut to 64 characters.
     pub text: String,
 }
+
+/// What stands in an id's place below `/api/agents/` and is no agent, and what clients take for a step in a path.
+const NO_IDS: [&str; 8] = [
+    "register",
+    "heartbeat",
+    "rotate-token",
+    "deregister",
+    "commands",
+    "version",
+    ".",
+    "..",
+];
 
 impl AgentId {
     /// A new random id (UUID v4).
@@ -42,9 +57,10 @@ impl FromStr for AgentId {
     type Err = InvalidAgentId;
     fn from_str(text: &str) -> Result<Self, InvalidAgentId> {
         let fits = (1..=128).contains(&text.len())
+            && !NO_IDS.contains(&text)
             && text
                 .bytes()
-                .all(|byte| byte.is_ascii_graphic() && !b"/?#%".contains(&byte));
+                .all(|byte| byte.is_ascii_graphic() && !b"/\\?#%".contains(&byte));
         if fits {
             Ok(Self(text.to_owned()))
         } else {
@@ -326,9 +342,13 @@ mod tests {
         for good in ["a", "host-1.lan", "6fa459ea-ee8a-4ca4-894e-db77e160355e", "agent:7@x"] {
             assert_eq!(good.parse::<AgentId>().unwrap().as_str(), good);
         }
-        for bad in ["", "a b", "a/b", "a?b", "ä", "a\n", "%2e", &"x".repeat(129)] {
+        for bad in ["", "a b", "a/b", "a\\b", "a?b", "ä", "a\n", "%2e", &"x".repeat(129)] {
             assert!(bad.parse::<AgentId>().is_err(), "{bad}");
         }
+        for word in NO_IDS {
+            assert!(word.parse::<AgentId>().is_err(), "{word}");
+        }
+        assert!("version-2".parse::<AgentId>().is_ok() && "...".parse::<AgentId>().is_ok());
     }
 
     #[test]
