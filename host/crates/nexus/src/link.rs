@@ -21,7 +21,6 @@ use venom_protocol::{
     HiveReply, NodeId, Timestamp, UpdateReport, Welcome, close, encode,
 };
 
-use crate::auth::digest;
 use crate::auth::keyring::SporeToken;
 use crate::auth::limits::Visitor as Bucket;
 use crate::releases::of_node;
@@ -32,6 +31,8 @@ use crate::state::Shared;
 const OUTGOING_QUEUE: usize = 1_024;
 /// Time for a close frame to get out and the peer's to come back.
 const CLOSE_GRACE: Duration = Duration::from_secs(2);
+/// Why whoever showed a wrong token has to wait.
+const TOO_MANY: &str = "Too many wrong tokens, try again later";
 
 /// A message for a spore, encoded only when it is written. Boxed, so that an idle queue is small.
 pub(crate) enum Outgoing {
@@ -303,26 +304,24 @@ impl Reader<'_> {
     }
 
     fn on_handshake(&mut self, handshake: Handshake) -> Option<End> {
-        let peer = self.handle.peer;
-        // before comparing: a shared token may be short enough to be guessed
-        if self
-            .shared
-            .failure_buckets
-            .look(Bucket::from_address(peer), Instant::now())
-            .is_err()
-        {
+        let peer = Bucket::from_address(self.handle.peer);
+        // before comparing: a shared token may be short enough to be guessed. An agent's own is not, and others behind the same
+        // address do not lock it out.
+        let is_guessing = self.shared.failure_buckets.look(peer, Instant::now()).is_err();
+        if is_guessing && self.shared.fleet.is_none() {
             self.shared.metrics.rate_limited.inc();
-            return Some(End::ours(close::POLICY, "Too many wrong tokens, try again later"));
+            return Some(End::ours(close::POLICY, TOO_MANY));
         }
         match self.shared.keyring.judge_spore(&handshake.token) {
-            SporeToken::Right => {
+            SporeToken::Right if !is_guessing => {
                 self.register(handshake);
                 None
             }
-            SporeToken::Wrong | SporeToken::Closed if self.shared.fleet.is_some() => {
+            _ if self.shared.fleet.is_some() => {
                 self.claimed = Some(handshake);
                 None
             }
+            SporeToken::Right => Some(End::ours(close::POLICY, TOO_MANY)),
             SporeToken::Wrong => Some(self.refused(close::AUTHENTICATION_FAILED)),
             SporeToken::Closed => Some(self.refused("Registration is closed: the nexus has no token")),
         }
@@ -355,17 +354,15 @@ impl Reader<'_> {
                 tags.push(tag);
             }
         }
-        let token_sha256 = digest(&handshake.token);
-        room.links
-            .begin(agent.clone(), self.link, token_sha256, self.handle.clone());
+        room.links.begin(agent.clone(), self.link, self.handle.clone());
         self.agent = Some(agent);
         self.register(handshake);
         None
     }
 
     fn refused(&self, why: &'static str) -> End {
-        let _ = self.shared.wrong_token(self.handle.peer, "spore", "/ws/nodes");
-        End::ours(close::POLICY, why)
+        let counted = self.shared.wrong_token(self.handle.peer, "spore", "/ws/nodes");
+        End::ours(close::POLICY, if counted.is_ok() { why } else { TOO_MANY })
     }
 
     fn register(&mut self, mut handshake: Handshake) {

@@ -129,7 +129,15 @@ impl Server {
             .and_then(|value| value.to_str().ok());
         let trace = TraceContext::continued(header);
         let uri = request.uri().clone();
-        let mut response = match self.shared.admit(&from, trace, &request) {
+        let is_linked = match self.shared.token_at_a_bundle(&request) {
+            Some(token) => self.shared.is_linked_agent(&token).await,
+            None => Ok(false),
+        };
+        let admitted = match is_linked {
+            Ok(is_linked) => self.shared.admit(&from, trace, &request, is_linked),
+            Err(problem) => Err(problem),
+        };
+        let mut response = match admitted {
             Err(problem) => problem.answer(uri.path()),
             Ok(visitor) => {
                 let mut request = request.map(Body::new);

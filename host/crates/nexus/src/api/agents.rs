@@ -1,5 +1,8 @@
 //! Agents: registration, heartbeats and tokens for them; lists, approval and removal for operators.
 
+use std::net::IpAddr;
+use std::sync::Arc;
+
 use axum::Extension;
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
@@ -16,7 +19,7 @@ use super::App;
 use super::body::{AgentPath, Json, Unsaid, json as answer, json_with};
 use super::problem::{Problem, ProblemBody};
 use super::query::Query;
-use crate::auth::agent::{AgentVisitor, not_too_many_failures};
+use crate::auth::agent::AgentVisitor;
 use crate::auth::credentials::{Credentials, from_headers};
 use crate::auth::door::Visitor;
 use crate::fleet::{Doer, FleetRoom};
@@ -69,7 +72,6 @@ pub(super) async fn register(
     Json(mut ask): Json<RegisterAgent>,
 ) -> Result<Response, Problem> {
     let room = shared.fleet()?;
-    not_too_many_failures(&shared, visitor.peer)?;
     room.take_registration(visitor.peer).map_err(|wait| {
         shared.metrics.rate_limited.inc();
         Problem::too_many_requests(wait, "too many registrations from this address")
@@ -80,27 +82,42 @@ pub(super) async fn register(
         Credentials::None => in_body,
         Credentials::Unreadable => return refused(&shared, &visitor, "the Authorization header holds no token"),
     };
-    let registered = match token {
-        None if shared.settings.dev => room.fleet.register(ask, Admission::Shared, Timestamp::now()).await,
+    let is_shared = match &token {
+        None => shared.settings.dev,
+        Some(token) => room.is_shared(token),
+    };
+    let how = match token {
+        _ if is_shared => None,
+        Some(token) => Some(token),
         None => {
             let why = "a token is needed: an enrolment token (`venom-host enrol create`), or the registration token or \
                        secret this nexus was given";
-            return refused(&shared, &visitor, why);
+            // who shows none has guessed none
+            return refusal(why);
         }
-        Some(token) if room.is_shared(&token) => room.fleet.register(ask, Admission::Shared, Timestamp::now()).await,
-        Some(token) => with_own_or_enrolment(room, ask, &token).await,
     };
-    match registered {
-        Ok(outcome) => {
-            let id = outcome.answer.agent_id.clone();
-            let by = Doer {
-                name: id.as_str(),
-                peer: Some(visitor.peer),
-            };
-            answer(&room.told(outcome, by))
+    let (own, peer) = (Arc::clone(room), visitor.peer);
+    let registered = room.whole(async move {
+        let registered = match how {
+            None => own.fleet.register(ask, Admission::Shared, Timestamp::now()).await,
+            Some(token) => with_own_or_enrolment(&own, ask, &token).await,
+        };
+        match registered {
+            Ok(outcome) => {
+                let id = outcome.answer.agent_id.clone();
+                let by = Doer {
+                    name: id.as_str(),
+                    peer: Some(peer),
+                };
+                Ok(Ok(own.told(outcome, by)))
+            }
+            Err(FleetError::Denied(why)) => Ok(Err(why)),
+            Err(error) => Err(Problem::of_fleet(error)),
         }
-        Err(FleetError::Denied(why)) => refused(&shared, &visitor, &why),
-        Err(error) => Err(Problem::of_fleet(error)),
+    });
+    match registered.await? {
+        Ok(registered) => answer(&registered),
+        Err(why) => refused(&shared, &visitor, &why),
     }
 }
 
@@ -120,6 +137,10 @@ fn refused(shared: &Shared, visitor: &Visitor, why: &str) -> Result<Response, Pr
     shared
         .wrong_token(visitor.peer, "registration", "/api/agents/register")
         .map_err(|wait| Problem::too_many_requests(wait, "too many wrong tokens from this address"))?;
+    refusal(why)
+}
+
+fn refusal(why: &str) -> Result<Response, Problem> {
     let body = RegistrationRefused {
         status: "error",
         message: "Invalid token",
@@ -139,9 +160,13 @@ fn refused(shared: &Shared, visitor: &Visitor, why: &str) -> Result<Response, Pr
         (status = 503, description = "no fleet is kept here, or its database cannot be reached", body = ProblemBody, content_type = "application/problem+json"),
     ))]
 pub(super) async fn heartbeat(agent: AgentVisitor, Json(beat): Json<AgentHeartbeat>) -> Result<Response, Problem> {
-    let heard = agent.room.fleet.heartbeat(&agent.pass, beat, Timestamp::now()).await;
-    agent.room.metrics.heartbeats.inc_by(heard.is_ok().into());
-    answer(&agent.room.told(heard.map_err(Problem::of_fleet)?, agent.doer()))
+    let room = Arc::clone(&agent.room);
+    let heard = room.whole(async move {
+        let heard = agent.room.fleet.heartbeat(&agent.pass, beat, Timestamp::now()).await;
+        agent.room.metrics.heartbeats.inc_by(heard.is_ok().into());
+        Ok(agent.room.told(heard.map_err(Problem::of_fleet)?, agent.doer()))
+    });
+    answer(&heard.await?)
 }
 
 /// Gives the agent a new token. The one before stays good until the new one is used, and not much longer.
@@ -151,8 +176,12 @@ pub(super) async fn heartbeat(agent: AgentVisitor, Json(beat): Json<AgentHeartbe
         (status = 503, description = "no fleet is kept here, or its database cannot be reached", body = ProblemBody, content_type = "application/problem+json"),
     ))]
 pub(super) async fn rotate(agent: AgentVisitor, _: Unsaid) -> Result<Response, Problem> {
-    let rotated = agent.room.fleet.rotate_token(&agent.pass, Timestamp::now()).await;
-    answer(&agent.room.told(rotated.map_err(Problem::of_fleet)?, agent.doer()))
+    let room = Arc::clone(&agent.room);
+    let rotated = room.whole(async move {
+        let rotated = agent.room.fleet.rotate_token(&agent.pass, Timestamp::now()).await;
+        Ok(agent.room.told(rotated.map_err(Problem::of_fleet)?, agent.doer()))
+    });
+    answer(&rotated.await?)
 }
 
 /// Ends the agent's own registration: its tokens open nothing any more, what it saw stays.
@@ -162,7 +191,8 @@ pub(super) async fn rotate(agent: AgentVisitor, _: Unsaid) -> Result<Response, P
         (status = 503, description = "no fleet is kept here, or its database cannot be reached", body = ProblemBody, content_type = "application/problem+json"),
     ))]
 pub(super) async fn leave(agent: AgentVisitor, _: Unsaid) -> Result<StatusCode, Problem> {
-    end(&agent.room, &agent.pass.agent_id, agent.doer()).await
+    let (id, name) = (agent.pass.agent_id.clone(), agent.pass.agent_id.as_str().into());
+    end(&agent.room, id, name, agent.peer).await
 }
 
 /// Agents, by name.
@@ -217,14 +247,22 @@ pub(super) async fn remove(
     AgentPath(id): AgentPath,
     _: Unsaid,
 ) -> Result<StatusCode, Problem> {
-    end(shared.fleet()?, &id, doer(&visitor)).await
+    end(shared.fleet()?, id, visitor.name, visitor.peer).await
 }
 
-async fn end(room: &FleetRoom, id: &AgentId, by: Doer<'_>) -> Result<StatusCode, Problem> {
-    let ended = room.fleet.deregister(id, by.name, Timestamp::now()).await;
-    room.told(ended.map_err(Problem::of_fleet)?, by);
-    room.links.cut(id);
-    Ok(StatusCode::NO_CONTENT)
+async fn end(room: &Arc<FleetRoom>, id: AgentId, name: Arc<str>, peer: IpAddr) -> Result<StatusCode, Problem> {
+    let own = Arc::clone(room);
+    let ended = room.whole(async move {
+        let by = Doer {
+            name: &name,
+            peer: Some(peer),
+        };
+        let ended = own.fleet.deregister(&id, by.name, Timestamp::now()).await;
+        own.told(ended.map_err(Problem::of_fleet)?, by);
+        own.links.cut(&id);
+        Ok(StatusCode::NO_CONTENT)
+    });
+    ended.await
 }
 
 /// Lets an agent in that waits for it. Needs scope admin.
@@ -242,10 +280,14 @@ pub(super) async fn approve(
     AgentPath(id): AgentPath,
     _: Unsaid,
 ) -> Result<Response, Problem> {
-    let room = shared.fleet()?;
-    let by = doer(&visitor);
-    let approved = room.fleet.approve(&id, by.name, Timestamp::now()).await;
-    answer(&room.told(approved.map_err(Problem::of_fleet)?, by))
+    let room = Arc::clone(shared.fleet()?);
+    let own = Arc::clone(&room);
+    let approved = room.whole(async move {
+        let by = doer(&visitor);
+        let approved = own.fleet.approve(&id, by.name, Timestamp::now()).await;
+        Ok(own.told(approved.map_err(Problem::of_fleet)?, by))
+    });
+    answer(&approved.await?)
 }
 
 /// How many agents run which version.

@@ -1,5 +1,7 @@
 //! Commands for agents: sent by operators, fetched and ended by the agent.
 
+use std::sync::Arc;
+
 use axum::Extension;
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
@@ -41,10 +43,14 @@ pub(super) async fn send(
     AgentPath(id): AgentPath,
     Json(ask): Json<SendCommand>,
 ) -> Result<Response, Problem> {
-    let room = shared.fleet()?;
-    let by = doer(&visitor);
-    let sent = room.fleet.send_command(&id, ask, by.name, Timestamp::now()).await;
-    answer(&room.told(sent.map_err(Problem::of_fleet)?, by))
+    let room = Arc::clone(shared.fleet()?);
+    let own = Arc::clone(&room);
+    let sent = room.whole(async move {
+        let by = doer(&visitor);
+        let sent = own.fleet.send_command(&id, ask, by.name, Timestamp::now()).await;
+        Ok(own.told(sent.map_err(Problem::of_fleet)?, by))
+    });
+    answer(&sent.await?)
 }
 
 /// An agent's commands, the newest first.
@@ -76,6 +82,7 @@ pub(super) async fn list(
 #[utoipa::path(get, path = "/api/agents/commands", tag = "agents", operation_id = "pending_commands",
     responses(
         (status = 200, description = "the commands", body = PendingCommands),
+        (status = 403, description = "the agent waits for approval", body = ProblemBody, content_type = "application/problem+json"),
         (status = 503, description = "no fleet is kept here, or its database cannot be reached", body = ProblemBody, content_type = "application/problem+json"),
     ))]
 pub(super) async fn pending(agent: AgentVisitor) -> Result<Response, Problem> {
@@ -90,7 +97,8 @@ pub(super) async fn pending(agent: AgentVisitor) -> Result<Response, Problem> {
     responses(
         (status = 200, description = "noted", body = CommandDone),
         (status = 400, description = "bad body", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 404, description = "no such command of this agent", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 403, description = "the agent waits for approval, or the command is another agent's", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, description = "no such command", body = ProblemBody, content_type = "application/problem+json"),
         (status = 408, description = "the body came too slowly", body = ProblemBody, content_type = "application/problem+json"),
         (status = 409, description = "it has ended, or would go back", body = ProblemBody, content_type = "application/problem+json"),
         (status = 413, description = "the body is too big", body = ProblemBody, content_type = "application/problem+json"),
@@ -103,10 +111,11 @@ pub(super) async fn update(
     Json(ask): Json<CommandUpdate>,
 ) -> Result<Response, Problem> {
     agent.approved()?;
-    let updated = agent
-        .room
-        .fleet
-        .update_command(&agent.pass, &id, ask, Timestamp::now())
-        .await;
-    answer(&agent.room.told(updated.map_err(Problem::of_fleet)?, agent.doer()))
+    let room = Arc::clone(&agent.room);
+    let updated = room.whole(async move {
+        let now = Timestamp::now();
+        let updated = agent.room.fleet.update_command(&agent.pass, &id, ask, now).await;
+        Ok(agent.room.told(updated.map_err(Problem::of_fleet)?, agent.doer()))
+    });
+    answer(&updated.await?)
 }

@@ -60,10 +60,7 @@ pub(super) async fn metrics(State(shared): App) -> Result<Response, Problem> {
     let broker_up = hive.is_some_and(|hive| hive.trouble().is_none());
     shared.metrics.tasks.mirror(&tasks, broker_up);
     if let Ok(room) = shared.fleet() {
-        match room.fleet.sites().await {
-            Ok(sites) => room.metrics.mirror(&sites),
-            Err(error) => tracing::warn!(error = %venom_protocol::with_causes(&error), "the gauges of sites are old"),
-        }
+        room.set_gauges().await;
     }
     let text = shared.metrics.text(shared.driver.counts(), shared.events.listeners());
     let text = text.map_err(|_| Problem::internal("metrics cannot be written"))?;

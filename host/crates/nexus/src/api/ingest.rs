@@ -1,5 +1,7 @@
 //! What agents saw comes in here. Stamped with the agent and site of the token, never of the body.
 
+use std::sync::Arc;
+
 use axum::response::Response;
 use http::HeaderMap;
 use venom_protocol::{Discovery, DiscoveryIngested, ShieldIngested, ShieldReport, Timestamp};
@@ -33,12 +35,16 @@ pub(super) async fn discovery(
     Json(batch): Json<Discovery>,
 ) -> Result<Response, Problem> {
     agent.approved()?;
-    let (fleet, now) = (&agent.room.fleet, Timestamp::now());
-    let taken = fleet.ingest_discovery(&agent.pass, key(&headers)?, batch, now).await;
-    let told = agent.room.told(taken.map_err(Problem::of_fleet)?, agent.doer());
-    let metrics = &agent.room.metrics;
-    metrics.taken(told.duplicate, &metrics.assets, told.assets_ingested);
-    answer(&told)
+    let (room, key) = (Arc::clone(&agent.room), key(&headers)?.map(ToOwned::to_owned));
+    let taken = room.whole(async move {
+        let (fleet, now) = (&agent.room.fleet, Timestamp::now());
+        let taken = fleet.ingest_discovery(&agent.pass, key.as_deref(), batch, now).await;
+        let told = agent.room.told(taken.map_err(Problem::of_fleet)?, agent.doer());
+        let metrics = &agent.room.metrics;
+        metrics.taken(told.duplicate, &metrics.assets, told.assets_ingested);
+        Ok(told)
+    });
+    answer(&taken.await?)
 }
 
 /// Takes in one look at the security of a target. With the header `Idempotency-Key` it counts once however often it is sent.
@@ -61,12 +67,16 @@ pub(super) async fn shield(
     Json(batch): Json<ShieldReport>,
 ) -> Result<Response, Problem> {
     agent.approved()?;
-    let (fleet, now) = (&agent.room.fleet, Timestamp::now());
-    let taken = fleet.ingest_shield(&agent.pass, key(&headers)?, batch, now).await;
-    let told = agent.room.told(taken.map_err(Problem::of_fleet)?, agent.doer());
-    let metrics = &agent.room.metrics;
-    metrics.taken(told.duplicate, &metrics.findings, told.findings_count);
-    answer(&told)
+    let (room, key) = (Arc::clone(&agent.room), key(&headers)?.map(ToOwned::to_owned));
+    let taken = room.whole(async move {
+        let (fleet, now) = (&agent.room.fleet, Timestamp::now());
+        let taken = fleet.ingest_shield(&agent.pass, key.as_deref(), batch, now).await;
+        let told = agent.room.told(taken.map_err(Problem::of_fleet)?, agent.doer());
+        let metrics = &agent.room.metrics;
+        metrics.taken(told.duplicate, &metrics.findings, told.findings_count);
+        Ok(told)
+    });
+    answer(&taken.await?)
 }
 
 fn key(headers: &HeaderMap) -> Result<Option<&str>, Problem> {

@@ -1,5 +1,7 @@
 //! What the multi-site dashboard reads: things, changes, scans, networks, certificates, findings. `site` filters everywhere.
 
+use std::sync::Arc;
+
 use axum::Extension;
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
@@ -134,9 +136,8 @@ pub(super) async fn assets(State(shared): App, RawQuery(query): RawQuery) -> Res
         ("site" = Option<String>, Query, description = "only of this site"),
     ),
     responses(
-        (status = 200, description = "what is known", body = AssetDetails),
-        (status = 400, description = "bad query", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 404, description = "nobody saw that address", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 200, description = "what is known; nothing, when nobody saw that address", body = AssetDetails),
+        (status = 400, description = "no address, or a bad query", body = ProblemBody, content_type = "application/problem+json"),
         (status = 503, description = "no fleet is kept here, or its database cannot be reached", body = ProblemBody, content_type = "application/problem+json"),
     ))]
 pub(super) async fn asset(
@@ -363,8 +364,12 @@ pub(super) async fn update_finding(
     TextPath(id): TextPath,
     Json(ask): Json<FindingUpdate>,
 ) -> Result<Response, Problem> {
-    let room = shared.fleet()?;
-    let by = doer(&visitor);
-    let updated = room.fleet.update_finding(&id, ask, by.name, Timestamp::now()).await;
-    answer(&room.told(updated.map_err(Problem::of_fleet)?, by))
+    let room = Arc::clone(shared.fleet()?);
+    let own = Arc::clone(&room);
+    let updated = room.whole(async move {
+        let by = doer(&visitor);
+        let updated = own.fleet.update_finding(&id, ask, by.name, Timestamp::now()).await;
+        Ok(own.told(updated.map_err(Problem::of_fleet)?, by))
+    });
+    answer(&updated.await?)
 }

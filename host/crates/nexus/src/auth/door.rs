@@ -1,7 +1,7 @@
 //! The door every request passes before it is routed: origin, limits, token, scope.
 //!
 //! Closed by default: a route that is not in the short list of open ones needs a token, and whatever does
-//! not just read needs an operator's. A new route cannot be forgotten. Never waits for anything.
+//! not just read needs an operator's. A new route cannot be forgotten. Waits for nothing but the fleet's word on who fetches a bundle.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -74,12 +74,13 @@ pub(crate) struct Connection {
 }
 
 impl Shared {
-    /// Lets a request in or says why not.
+    /// Lets a request in or says why not. `is_linked_agent`: what [`Shared::is_linked_agent`] said of it.
     pub(crate) fn admit<B>(
         &self,
         from: &Connection,
         trace: TraceContext,
         request: &Request<B>,
+        is_linked_agent: bool,
     ) -> Result<Visitor, Problem> {
         self.metrics.requests.inc();
         let peer = from.peer.ip();
@@ -87,6 +88,7 @@ impl Shared {
         let (name, bucket) = match needed(request.method(), request.uri().path()) {
             None => (Arc::clone(&self.names.anonymous), Bucket::from_address(peer)),
             Some(_) if self.settings.dev => (Arc::clone(&self.names.dev), Bucket::from_address(peer)),
+            Some(_) if is_linked_agent => (Arc::clone(&self.names.spore), Bucket::from_address(peer)),
             Some(scope) => self.identify(peer, scope, request)?,
         };
         self.request_buckets.take(bucket, Instant::now()).map_err(|wait| {
@@ -160,14 +162,26 @@ impl Shared {
 
     /// The token of the spores, for exactly the files they need.
     fn is_spore_at_a_bundle(&self, method: &Method, path: &str, token: &str) -> bool {
-        is_file_of_bundle(method, path)
-            && (self.keyring.judge_spore(token) == SporeToken::Right || self.is_linked_agent(token))
+        is_file_of_bundle(method, path) && self.keyring.judge_spore(token) == SporeToken::Right
     }
 
-    /// The token of an agent that is linked as a spore now.
-    fn is_linked_agent(&self, token: &str) -> bool {
-        let room = self.fleet.as_ref();
-        room.is_some_and(|room| room.links.has_token(&super::digest(token)))
+    /// The token of a request for a file of a bundle that may be an agent's own: nobody else's it is.
+    pub(crate) fn token_at_a_bundle<B>(&self, request: &Request<B>) -> Option<String> {
+        if self.fleet.is_none() || !is_file_of_bundle(request.method(), request.uri().path()) {
+            return None;
+        }
+        let Credentials::Token(token) = credentials::from_headers(request.headers()) else {
+            return None;
+        };
+        let is_known = self.keyring.holder(&token).is_some() || self.keyring.judge_spore(&token) == SporeToken::Right;
+        (!is_known).then_some(token)
+    }
+
+    /// Whether the token is of an agent that is linked as a spore now, whichever of its tokens it linked with.
+    pub(crate) async fn is_linked_agent(&self, token: &str) -> Result<bool, Problem> {
+        let Some(room) = &self.fleet else { return Ok(false) };
+        let pass = room.admit(token).await.map_err(Problem::of_fleet)?;
+        Ok(pass.is_some_and(|pass| pass.approved && room.links.has(&pass.agent_id)))
     }
 
     /// Counts, records and tells of a wrong token. `Err`: there were too many from there.

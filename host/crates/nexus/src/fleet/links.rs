@@ -1,4 +1,4 @@
-//! Agents that are linked as spores: by their own token they get bundles while they are linked, and lose the link with it.
+//! Agents that are linked as spores: by a token of their own they get bundles while they are linked, and lose the link with it.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -16,25 +16,13 @@ pub(crate) struct AgentLinks {
 struct Linked {
     /// Tells this link from one that came after it.
     link: venom_foreman::LinkId,
-    token_sha256: [u8; 32],
     handle: LinkHandle,
 }
 
 impl AgentLinks {
     /// An agent has linked; a link it had before is replaced elsewhere.
-    pub(crate) fn begin(
-        &self,
-        agent: AgentId,
-        link: venom_foreman::LinkId,
-        token_sha256: [u8; 32],
-        handle: LinkHandle,
-    ) {
-        let linked = Linked {
-            link,
-            token_sha256,
-            handle,
-        };
-        self.lock().insert(agent, linked);
+    pub(crate) fn begin(&self, agent: AgentId, link: venom_foreman::LinkId, handle: LinkHandle) {
+        self.lock().insert(agent, Linked { link, handle });
     }
 
     /// That link is gone.
@@ -45,10 +33,9 @@ impl AgentLinks {
         }
     }
 
-    /// Whether an agent with that token is linked now.
-    pub(crate) fn has_token(&self, token_sha256: &[u8; 32]) -> bool {
-        // digests of secrets: how long a comparison takes says nothing about the secret
-        self.lock().values().any(|held| held.token_sha256 == *token_sha256)
+    /// Whether that agent is linked now.
+    pub(crate) fn has(&self, agent: &AgentId) -> bool {
+        self.lock().contains_key(agent)
     }
 
     /// Ends the link of an agent that was deregistered.

@@ -60,8 +60,16 @@ impl FleetMetrics {
         }
     }
 
-    /// Sets the gauges of all sites.
+    /// Sets the gauges of all sites. One that is no more has none.
     pub(crate) fn mirror(&self, sites: &[SiteView]) {
+        for family in [
+            &self.site_agents,
+            &self.site_agents_online,
+            &self.site_assets,
+            &self.site_findings,
+        ] {
+            family.clear();
+        }
         for site in sites {
             let label = SiteLabel {
                 site: site.name.clone(),
@@ -71,5 +79,30 @@ impl FleetMetrics {
             self.site_assets.get_or_create(&label).set(site.assets);
             self.site_findings.get_or_create(&label).set(site.open_findings);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_site_that_is_no_more_has_no_gauges() {
+        let mut registry = Registry::default();
+        let metrics = FleetMetrics::new(&mut registry);
+        let site = |name: &str| SiteView {
+            name: name.to_owned(),
+            agents: 1,
+            agents_online: 1,
+            networks: 1,
+            assets: 1,
+            open_findings: 1,
+            last_scan: None,
+        };
+        metrics.mirror(&[site("Berlin"), site("Paris")]);
+        metrics.mirror(&[site("Paris")]);
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+        assert!(text.contains("Paris") && !text.contains("Berlin"), "{text}");
     }
 }

@@ -15,8 +15,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 use subtle::ConstantTimeEq;
+use tokio_util::task::TaskTracker;
 use venom_fleet::{AgentPass, Fleet, Outcome};
-use venom_protocol::{AgentId, Event, Timestamp};
+use venom_protocol::{AgentId, Event, Timestamp, with_causes};
 
 pub(crate) use enrol::EnrolAddress;
 pub(crate) use links::AgentLinks;
@@ -24,6 +25,7 @@ pub(crate) use metrics::FleetMetrics;
 pub use settings::AgentSettings;
 
 use crate::NexusError;
+use crate::api::problem::Problem;
 use crate::audit::Audit;
 use crate::auth::digest;
 use crate::auth::limits::{Buckets, Visitor as Bucket};
@@ -32,6 +34,8 @@ use crate::settings::NexusSettings;
 
 /// Both limits are by the minute.
 const FILL: Duration = Duration::from_secs(60);
+/// For so long the gauges of sites stay as they are: they are counted, and whoever asks for metrics may ask often.
+const GAUGES_LAST: Duration = Duration::from_secs(30);
 
 /// The fleet on this nexus.
 pub(crate) struct FleetRoom {
@@ -44,6 +48,10 @@ pub(crate) struct FleetRoom {
     /// What is counted.
     pub(crate) metrics: FleetMetrics,
     secrets: Vec<[u8; 32]>,
+    /// What was begun and goes on to its end, whoever still waits for it.
+    work: TaskTracker,
+    /// When the gauges of sites were set last.
+    gauges: tokio::sync::Mutex<Option<Instant>>,
     registrations: Buckets,
     requests: Buckets,
     events: Arc<Events>,
@@ -78,6 +86,8 @@ impl FleetRoom {
                 .flatten()
                 .map(|secret| digest(secret.expose()))
                 .collect(),
+            work: TaskTracker::new(),
+            gauges: tokio::sync::Mutex::default(),
             registrations: Buckets::new(agents.registrations_per_minute, FILL),
             requests: Buckets::new(agents.requests_per_minute, FILL),
             events,
@@ -106,6 +116,33 @@ impl FleetRoom {
     /// Whose token that is now.
     pub(crate) async fn admit(&self, token: &str) -> Result<Option<AgentPass>, venom_fleet::FleetError> {
         self.fleet.admit(token, Timestamp::now()).await
+    }
+
+    /// Does something that writes from its beginning to its end, also when whoever asked for it hangs up on the way: what was
+    /// written is told, and is in the audit.
+    pub(crate) async fn whole<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, Problem>> + Send + 'static,
+    ) -> Result<T, Problem> {
+        match self.work.spawn(work).await {
+            Ok(done) => done,
+            Err(error) => Err(Problem::internal(format!("it broke off: {error}"))),
+        }
+    }
+
+    /// Sets the gauges of sites when they are old. Who asks meanwhile waits, and asks no second time.
+    pub(crate) async fn set_gauges(&self) {
+        let mut set = self.gauges.lock().await;
+        if set.is_some_and(|at| at.elapsed() < GAUGES_LAST) {
+            return;
+        }
+        match self.fleet.sites().await {
+            Ok(sites) => {
+                self.metrics.mirror(&sites);
+                *set = Some(Instant::now());
+            }
+            Err(error) => tracing::warn!(error = %with_causes(&error), "the gauges of sites are old"),
+        }
     }
 
     /// Tells what came of something, and writes into the audit what concerns who may do what.
@@ -143,4 +180,37 @@ fn audited(kind: &str) -> Option<&'static str> {
         "FINDING_FALSE_POSITIVE" => "finding_false_positive",
         _ => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use venom_fleet::FleetSettings;
+
+    use super::*;
+    use crate::Parts;
+    use crate::state::Shared;
+
+    #[tokio::test]
+    async fn what_was_begun_ends_though_nobody_waits_for_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let database = format!("sqlite:{}", directory.path().join("fleet.db").display());
+        let parts = Parts {
+            fleet: Some(Fleet::open(&database, FleetSettings::default()).await.unwrap()),
+            ..Parts::default()
+        };
+        let shared = Shared::new(NexusSettings::default(), parts).unwrap();
+        let room = Arc::clone(shared.fleet().ok().unwrap());
+        let (go, gone) = tokio::sync::oneshot::channel::<()>();
+        let (done, is_done) = tokio::sync::oneshot::channel();
+        let work = room.whole(async move {
+            let _ = gone.await;
+            let _ = done.send("told");
+            Ok(())
+        });
+        let hung_up = tokio::time::timeout(Duration::from_millis(1), work).await;
+        assert!(hung_up.is_err(), "whoever asked is gone");
+        go.send(()).unwrap();
+        assert_eq!(is_done.await, Ok("told"));
+        room.fleet.close().await;
+    }
 }

@@ -183,6 +183,45 @@ async fn registrations_and_requests_are_counted() {
 }
 
 #[tokio::test]
+async fn wrong_tokens_of_one_lock_out_nobody_else_behind_the_same_address() {
+    let mut limited = open_doors();
+    limited.rate_limits.auth_failures_per_minute = 3;
+    let nexus = TestNexus::with_fleet(limited).await;
+    let made = enrolment(&nexus, json!({ "site_name": "Berlin" })).await;
+    let (id, own) = registered(&nexus, &new_id(), SHARED).await;
+    for _ in 0..10 {
+        let nothing = Answer::of(nexus.http.post(nexus.url(REGISTER)).json(&json!({ "name": "x" }))).await;
+        assert_eq!(nothing.status, 403, "who shows no token guesses none: {nothing:?}");
+    }
+    for _ in 0..3 {
+        assert_eq!(beat(&nexus, "wrong").await.status, 401);
+    }
+    beat(&nexus, "wrong")
+        .await
+        .assert_problem(429, HEARTBEAT, "wrong tokens");
+    let guessed = nexus
+        .with_token("POST", REGISTER, "wrong", &json!({ "name": "x" }))
+        .await;
+    guessed.assert_problem(429, REGISTER, "wrong tokens");
+    // those with good ones do not notice
+    assert_eq!(beat(&nexus, &own).await.status, 200);
+    registered(&nexus, "a-2", made["token"].as_str().unwrap()).await;
+    registered(&nexus, "a-3", SHARED).await;
+    let mut spore = FakeSpore::connect(&nexus).await;
+    spore.node_id.clone_from(&id);
+    let mut handshake = spore.handshake(&[], &[]);
+    handshake["token"] = json!(own);
+    spore.say("HANDSHAKE", handshake).await;
+    spore.registered(&nexus).await;
+    // but the token that all spores share could be guessed
+    let mut spore = FakeSpore::connect(&nexus).await;
+    let handshake = spore.handshake(&[], &[]);
+    spore.say("HANDSHAKE", handshake).await;
+    spore.expect_close(1008, "Too many wrong tokens").await;
+    nexus.stop().await;
+}
+
+#[tokio::test]
 async fn an_agent_links_as_a_spore_by_its_own_token_until_it_is_revoked() {
     let nexus = TestNexus::with_fleet(settings()).await;
     let made = enrolment(&nexus, json!({ "site_name": "Berlin", "tags": ["rack:7"], "uses": 2 })).await;
@@ -215,11 +254,22 @@ async fn an_agent_links_as_a_spore_by_its_own_token_until_it_is_revoked() {
     let fetched = async |token: &str| nexus.with_token("GET", &file, token, &Value::Null).await.status;
     assert_ne!(fetched(&own).await, 401);
     assert_eq!(fetched(&others).await, 401);
+    // by the token it has now, whichever it linked with
+    let rotated = nexus
+        .with_token("POST", "/api/agents/rotate-token", &own, &Value::Null)
+        .await;
+    let newer = rotated.body["token"].as_str().unwrap().to_owned();
+    assert_ne!(fetched(&own).await, 401);
+    assert_ne!(fetched(&newer).await, 401);
+    assert_eq!(fetched(&own).await, 401, "it ended when the newer one was used");
 
     assert_eq!(nexus.delete(&format!("/api/agents/{id}")).await.status, 204);
     spore.expect_close(1008, "Authentication failed").await;
-    assert_eq!(fetched(&own).await, 401);
-    introduce(&own).await.expect_close(1008, "Authentication failed").await;
+    assert_eq!(fetched(&newer).await, 401);
+    introduce(&newer)
+        .await
+        .expect_close(1008, "Authentication failed")
+        .await;
     nexus.stop().await;
 }
 
