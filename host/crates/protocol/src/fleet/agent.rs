@@ -110,7 +110,8 @@ pub struct RegisterAgent {
     /// Name for people; the host name when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// Where it stands; an enrolment token that is bound to a site overrules it. `default` when nobody says.
+    /// Where it stands; an enrolment token that is bound to a site overrules it, and an agent's own token moves it nowhere. `default` when
+    /// nobody says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub site_name: Option<String>,
     /// Where in the site, for people.
