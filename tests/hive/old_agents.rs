@@ -15,7 +15,12 @@ async fn hive() -> Result<TestHive> {
         settings.agents.registration_token = Some(Secret::new(REGISTRATION_TOKEN));
         settings.agents.registration_secret = Some(Secret::new(SITE_SECRET));
     };
-    TestHive::with_fleet(doors, FleetSettings::default()).await
+    let fleet = FleetSettings {
+        // the token before ends with the first use of the next: nobody waits here
+        rotation_overlap: std::time::Duration::ZERO,
+        ..FleetSettings::default()
+    };
+    TestHive::with_fleet(doors, fleet).await
 }
 
 async fn said(script: &mut Python, event: &str) -> Result<Value> {

@@ -11,7 +11,7 @@ pub struct FleetSettings {
     pub stale_after: Duration,
     /// An agent silent for longer is offline (15 min).
     pub offline_after: Duration,
-    /// After a rotation the token before stays good until the new one is used, and no longer than this (10 min).
+    /// After a rotation the token before stays good until the new one is used, and for this long after that (10 min).
     pub rotation_overlap: Duration,
     /// Complete scans in a row that must miss a thing before it is gone (3).
     pub misses_until_gone: u32,

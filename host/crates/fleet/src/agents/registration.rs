@@ -104,7 +104,7 @@ impl Fleet {
                 .await?;
         }
         let before = match (&door, entry) {
-            (Door::Own(pass), _) => self.overlap(pass, now),
+            (Door::Own(pass), _) => Before::Overlap(&pass.token),
             (_, Entry::Update) => Before::Stay,
             _ => Before::End,
         };

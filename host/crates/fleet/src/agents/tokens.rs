@@ -38,8 +38,8 @@ pub(super) enum Before<'a> {
     End,
     /// They stay good, but the oldest beyond [`TOKENS_OF_AN_AGENT`].
     Stay,
-    /// This one ends when the new one is used, and no later than this.
-    Overlap(&'a str, Timestamp),
+    /// This one stays good until the new one is used, and for the overlap after that.
+    Overlap(&'a str),
 }
 
 /// Gives an agent, whose row is locked, another token.
@@ -62,8 +62,8 @@ pub(super) async fn issue(
             surplus.execute(&mut *writing).await?;
             None
         }
-        Before::Overlap(old, until) => {
-            overlap(writing, old, until, now).await?;
+        Before::Overlap(old) => {
+            renew(writing, old).await?;
             Some(old)
         }
     };
@@ -86,16 +86,15 @@ pub(super) async fn end_all(writing: &mut AnyConnection, agent: &AgentId) -> Res
     Ok(())
 }
 
-/// Lets the token of hash `old` end at `until`. One given for it before and never used was lost on the way, and ends now.
-async fn overlap(writing: &mut AnyConnection, old: &str, until: Timestamp, now: Timestamp) -> Result<(), FleetError> {
-    let ending =
-        sqlx::query("UPDATE agent_tokens SET ends_at = $1 WHERE hash = $2 AND (ends_at IS NULL OR ends_at > $3)")
-            .bind(micros(until))
-            .bind(old)
-            .bind(micros(now))
-            .execute(&mut *writing)
-            .await?;
-    if ending.rows_affected() == 0 {
+/// Makes way for another token instead of the one of hash `old`. One given for it before and never used was lost on the way, and ends
+/// now. The old one does not: whoever waits for the new one may be away for longer than anybody thinks, and has nothing else.
+async fn renew(writing: &mut AnyConnection, old: &str) -> Result<(), FleetError> {
+    // with an end it was exchanged already: each token has one successor at most, so that nobody makes any number of them
+    let known = sqlx::query("SELECT hash FROM agent_tokens WHERE hash = $1 AND ends_at IS NULL")
+        .bind(old)
+        .fetch_optional(&mut *writing)
+        .await?;
+    if known.is_none() {
         return Err(ended());
     }
     sqlx::query("DELETE FROM agent_tokens WHERE replaces = $1 AND used_at IS NULL")
@@ -110,7 +109,8 @@ fn ended() -> FleetError {
 }
 
 impl Fleet {
-    /// Whose token this is; `None`: nobody's, or no longer good. The first use of a rotated token ends the one before.
+    /// Whose token this is; `None`: nobody's, or no longer good. From the first use of a rotated token on the one before is
+    /// good for the overlap only.
     ///
     /// # Errors
     /// The database cannot be used.
@@ -143,7 +143,7 @@ impl Fleet {
         Ok(Some(pass))
     }
 
-    /// Notes the first use of a token, which ends the one it replaces. False: it has ended meanwhile.
+    /// Notes the first use of a token; the one it replaces ends an overlap later. False: it has ended meanwhile.
     async fn use_first(&self, pass: &AgentPass, now: Timestamp) -> Result<bool, FleetError> {
         let mut writing = self.database().write().await?;
         if !lock(&mut writing, &pass.agent_id).await? {
@@ -155,7 +155,10 @@ impl Fleet {
             return Ok(false);
         };
         if let Some(replaced) = row.try_get::<Option<String>, _>("replaces")? {
-            sqlx::query("DELETE FROM agent_tokens WHERE hash = $1")
+            let until = micros(now).saturating_add(micros_of(self.settings().rotation_overlap));
+            // whoever used it at the same time has set the end already
+            sqlx::query("UPDATE agent_tokens SET ends_at = $1 WHERE hash = $2 AND ends_at IS NULL")
+                .bind(until)
                 .bind(replaced)
                 .execute(&mut *writing)
                 .await?;
@@ -164,16 +167,16 @@ impl Fleet {
         Ok(true)
     }
 
-    /// Gives an agent a new token. The one it came with stays good until the new one is used, and no longer than the overlap.
+    /// Gives an agent a new token. The one it came with stays good until the new one is used, and for the overlap after that.
     ///
     /// # Errors
-    /// The one it came with has ended; the database cannot be used.
+    /// The one it came with has ended or was exchanged before; the database cannot be used.
     pub async fn rotate_token(&self, agent: &AgentPass, now: Timestamp) -> Result<Outcome<TokenRotated>, FleetError> {
         let mut writing = self.database().write().await?;
         if !lock(&mut writing, &agent.agent_id).await? {
             return Err(ended());
         }
-        let token = issue(&mut writing, &agent.agent_id, self.overlap(agent, now), now).await?;
+        let token = issue(&mut writing, &agent.agent_id, Before::Overlap(&agent.token), now).await?;
         writing.commit().await?;
         let event = event(
             "AGENT_TOKEN_ROTATED",
@@ -186,16 +189,9 @@ impl Fleet {
             status: "rotated".to_owned(),
             agent_id: agent.agent_id.clone(),
             token,
-            message: format!("the token before is good until this one is used, and no longer than {overlap} s"),
+            message: format!("the token before is good until this one is used, and for {overlap} s after that"),
         };
         Ok(Outcome::told(answer, event))
-    }
-
-    /// What becomes of the token of a pass when it is replaced.
-    pub(super) fn overlap<'a>(&self, agent: &'a AgentPass, now: Timestamp) -> Before<'a> {
-        let until = micros(now).saturating_add(micros_of(self.settings().rotation_overlap));
-        let until = jiff::Timestamp::from_microsecond(until).unwrap_or(jiff::Timestamp::MAX);
-        Before::Overlap(&agent.token, Timestamp(until))
     }
 }
 

@@ -88,6 +88,10 @@ struct TokenSeen {
     is_in_use: bool,
     /// Shown, and refused.
     has_ended: bool,
+    /// The token it was given for.
+    replaces: Option<usize>,
+    /// One given for it was shown.
+    is_exchanged: bool,
 }
 
 impl Seen {
@@ -162,8 +166,13 @@ impl Seen {
                     .await
                     .unwrap()
                     .unwrap();
-                let rotated = self.fleet.rotate_token(&pass, at(self.now)).await.unwrap().answer;
-                self.got(rotated.token);
+                match self.fleet.rotate_token(&pass, at(self.now)).await {
+                    Ok(rotated) => {
+                        assert!(!self.tokens[which].is_exchanged, "a token has two successors");
+                        self.got(rotated.answer.token, Some(which));
+                    }
+                    Err(error) => assert!(self.tokens[which].is_exchanged, "{error:?}"),
+                }
             }
             Happens::Deregistered { agent } => {
                 let Some(which) = which(&self.agents, agent) else {
@@ -224,7 +233,7 @@ impl Seen {
         match answer {
             Ok(outcome) => {
                 let agent = outcome.answer.agent_id;
-                self.got(outcome.answer.token);
+                self.got(outcome.answer.token, None);
                 if !self.agents.contains(&agent) {
                     self.agents.push(agent.clone());
                 }
@@ -235,11 +244,13 @@ impl Seen {
         }
     }
 
-    fn got(&mut self, text: String) {
+    fn got(&mut self, text: String, replaces: Option<usize>) {
         self.tokens.push(TokenSeen {
             text,
             is_in_use: false,
             has_ended: false,
+            replaces,
+            is_exchanged: false,
         });
     }
 
@@ -250,6 +261,9 @@ impl Seen {
         assert!(!is_good || !token.has_ended, "a token that had ended is good again");
         token.is_in_use |= is_good;
         token.has_ended |= !is_good;
+        if let Some(old) = token.replaces.filter(|_| is_good) {
+            self.tokens[old].is_exchanged = true;
+        }
         is_good
     }
 

@@ -185,9 +185,9 @@ async fn an_agent_registers_with_its_own_token(base: &Base) {
         fleet.agent(&after.agent_id).await.unwrap().version.as_deref(),
         Some("2")
     );
-    // as by a rotation: the one before ends when the new one is used, and the one that was lost has ended
+    // as by a rotation: the one before ends an overlap after the new one is used, and the one that was lost has ended
     assert!(is_good(&fleet, &before.token, 3).await && !is_good(&fleet, &lost.token, 3).await);
-    assert!(is_good(&fleet, &after.token, 4).await && !is_good(&fleet, &before.token, 4).await);
+    assert!(is_good(&fleet, &after.token, 4).await && !is_good(&fleet, &before.token, 604).await);
     let its_pass = pass(&fleet, &after.token, 5).await;
     let as_another = fleet.register(agent("b"), Admission::Agent(&its_pass), at(5)).await;
     assert!(matches!(as_another, Err(FleetError::Forbidden(_))), "{as_another:?}");

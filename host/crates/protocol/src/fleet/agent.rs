@@ -229,8 +229,8 @@ pub struct HeartbeatAnswer {
     pub approved: bool,
 }
 
-/// The answer to `POST /api/agents/rotate-token`. The token before stays good until the new one is used, and no longer than the
-/// overlap.
+/// The answer to `POST /api/agents/rotate-token`. The token before stays good until the new one is used, and for the overlap
+/// after that.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct TokenRotated {
