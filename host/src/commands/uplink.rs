@@ -148,7 +148,7 @@ impl Line {
         match self.client.register(&self.registration(), &self.token).await {
             Ok(registered) => {
                 tracing::info!(url = self.client.nexus(), id = %registered.agent_id, "shown to the server of HIVE_URL");
-                // older servers give none and go by the one it registered with
+                // a hive gives its clients none and goes by the one they registered with
                 let own = Token::new(&registered.token).unwrap_or_else(|_| self.token.clone());
                 self.client.set_token(own);
             }
