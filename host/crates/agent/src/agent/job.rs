@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use tokio::time::{Instant, timeout_at};
 
-use super::Context;
+use super::{Context, parts};
 use crate::journal::blocking;
 use crate::outbox::BatchKind;
 use crate::schedule::{SCAN_SKILL, Schedule};
@@ -126,7 +126,10 @@ impl Job {
         for discovery in discoveries {
             summary.discoveries += 1;
             summary.assets += count(discovery, "assets");
-            put(context, BatchKind::Discovery, discovery, &mut summary).await;
+            let most = context.settings.file.outbox.largest_batch();
+            for part in parts::of(discovery, usize::try_from(most).unwrap_or(usize::MAX)) {
+                put(context, BatchKind::Discovery, &part, &mut summary).await;
+            }
         }
         for report in reports {
             take_report(context, report.clone(), None, &mut summary).await;

@@ -6,6 +6,7 @@ mod asked;
 mod commands;
 mod courier;
 mod job;
+mod parts;
 mod pulse;
 mod timer;
 

@@ -47,8 +47,8 @@ const LEAST_BYTES: u64 = 64 * 1024;
 /// A segment is a sixteenth of the room, within these: what is freed at once is small, and files are few.
 const SEGMENT: std::ops::RangeInclusive<u64> = 4 * 1024..=4 * 1024 * 1024;
 
-/// The largest batch, whatever the room.
-const LARGEST_BATCH: u64 = 16 * 1024 * 1024;
+/// The largest batch, whatever the room: a nexus takes no larger one.
+const LARGEST_BATCH: u64 = 8 * 1024 * 1024;
 
 impl OutboxSettings {
     /// What is wrong with them, if anything.
@@ -66,7 +66,7 @@ impl OutboxSettings {
         (self.max_bytes / 16).clamp(*SEGMENT.start(), *SEGMENT.end())
     }
 
-    pub(super) fn largest_batch(&self) -> u64 {
+    pub(crate) fn largest_batch(&self) -> u64 {
         LARGEST_BATCH.min(self.max_bytes / 4)
     }
 
