@@ -27,8 +27,8 @@ pub enum EnrolError {
     /// The token cannot be written. It is lost; registering again gives another.
     #[error(transparent)]
     Token(#[from] TokenFileError),
-    /// The nexus gave a token that is none.
-    #[error("the nexus registered this agent with a token that is none: it is no nexus, or a broken one")]
+    /// The nexus gave no token, or one that is none.
+    #[error("the nexus registered this agent without a token of its own: it is no nexus, or one for hive clients only")]
     OddToken,
 }
 
@@ -50,9 +50,10 @@ pub struct Enrolment<'a> {
 }
 
 impl Enrolment<'_> {
-    /// Registers. The settings are on disk before the nexus is asked, so that a try that is broken off goes on with the same id, and the
-    /// token is on disk before this returns; the client has it then. A nexus that does not answer is asked again, with the same
-    /// `agent_id` and `boot_id`: if it had registered this agent and the answer was lost, it is the same agent.
+    /// Registers. Who is new has its settings on disk before the nexus is asked, so that a try that is broken off goes on with the same
+    /// id; who has a token keeps what it has until the nexus said yes. The token is on disk before this returns, and the client has it
+    /// then. A nexus that does not answer is asked again, with the same `agent_id` and `boot_id`: if it had registered this agent and the
+    /// answer was lost, it is the same agent.
     ///
     /// # Errors
     /// When the nexus says no, does not answer in time, or the disk says no.
@@ -62,7 +63,13 @@ impl Enrolment<'_> {
         disk: Arc<dyn Disk>,
         clock: &dyn Clock,
     ) -> Result<Registered, EnrolError> {
-        file.write(self.data_dir)?;
+        let is_new = matches!(
+            TokenFile::open(self.data_dir, Arc::clone(&disk)),
+            Err(TokenFileError::Absent { .. } | TokenFileError::Shape { .. })
+        );
+        if is_new {
+            file.write(self.data_dir)?;
+        }
         let ask = RegisterAgent {
             agent_id: Some(file.agent_id.clone()),
             name: Some(file.name.clone()),
@@ -79,7 +86,7 @@ impl Enrolment<'_> {
         let registered = self.register(&ask).await?;
         let token = Token::new(&registered.token).map_err(|_| EnrolError::OddToken)?;
         TokenFile::create(self.data_dir, disk, token.clone(), clock.now())?;
-        if file.agent_id != registered.agent_id || file.site_name != registered.site_name {
+        if !is_new || file.agent_id != registered.agent_id || file.site_name != registered.site_name {
             file.agent_id = registered.agent_id.clone();
             file.site_name.clone_from(&registered.site_name);
             file.write(self.data_dir)?;
@@ -88,6 +95,7 @@ impl Enrolment<'_> {
         Ok(registered)
     }
 
+    /// An answer that was lost is asked for once more whatever the patience: the agent may be registered, and not know its token.
     async fn register(&self, ask: &RegisterAgent) -> Result<Registered, ClientError> {
         let (deadline, mut tries) = (Instant::now() + self.patience, Tries::new(self.backoff));
         loop {
@@ -95,8 +103,10 @@ impl Enrolment<'_> {
                 Ok(registered) => return Ok(registered),
                 Err(error) => error,
             };
+            let is_first_loss =
+                tries.failures() == 0 && matches!(error, ClientError::Unreachable { timed_out: true, .. });
             let wait = tries.wait().max(error.retry_after().unwrap_or_default());
-            if !error.is_retryable() || Instant::now() + wait >= deadline {
+            if !error.is_retryable() || (!is_first_loss && Instant::now() + wait >= deadline) {
                 return Err(error);
             }
             tracing::warn!(%error, wait = ?wait, "not registered yet; trying again");

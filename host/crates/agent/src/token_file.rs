@@ -228,6 +228,22 @@ impl TokenFile {
         Ok(true)
     }
 
+    /// Takes what somebody else wrote here since, `agent register` for one: that is newer. Whether there was something else.
+    ///
+    /// # Errors
+    /// When it cannot be read; what was known stays.
+    pub fn read_again(&mut self) -> Result<bool, TokenFileError> {
+        let Some(directory) = self.path.parent() else {
+            return Ok(false);
+        };
+        let there = Self::open(directory, Arc::clone(&self.disk))?;
+        let is_other = there.tokens.current != self.tokens.current;
+        if is_other {
+            self.tokens = there.tokens;
+        }
+        Ok(is_other)
+    }
+
     fn keep(&mut self, tokens: Tokens) -> Result<(), TokenFileError> {
         let secret = |token: &Token| Zeroizing::new(token.reveal().to_owned());
         let written = Written {

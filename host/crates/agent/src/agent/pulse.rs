@@ -7,6 +7,7 @@ use tokio::time::{sleep, timeout};
 use venom_protocol::{AgentHeartbeat, Timestamp};
 
 use super::Context;
+use crate::agent_file::AgentFile;
 use crate::backoff::Tries;
 use crate::client::{BeatAnswer, ClientError};
 use crate::journal::blocking;
@@ -135,6 +136,10 @@ impl Pulse<'_> {
         let (context, now) = (self.context, self.context.now());
         let beat = context.settings.file.heartbeat;
         if error.is_token_refused() {
+            if self.was_registered_again().await {
+                tracing::info!("this agent was registered again: its new token is in use");
+                return Duration::ZERO;
+            }
             if self.with_tokens(TokenFile::fall_back).await == Some(true) {
                 tracing::warn!("the nexus does not know the new token; the one before is in use again");
                 return Duration::ZERO;
@@ -175,6 +180,9 @@ impl Pulse<'_> {
     /// Exchanges the token. Whether a new one is in use.
     async fn rotate(&mut self) -> bool {
         let context = self.context;
+        if self.was_registered_again().await {
+            return true;
+        }
         if self.with_tokens(TokenFile::begin_rotation).await.is_none() {
             return false;
         }
@@ -203,6 +211,23 @@ impl Pulse<'_> {
                 false
             }
         }
+    }
+
+    /// Takes the token that `agent register` wrote beside this process. One of another nexus, or for another agent, is for the next start.
+    async fn was_registered_again(&mut self) -> bool {
+        let (directory, file) = (&self.context.settings.data_dir, &self.context.settings.file);
+        let (directory, nexus, agent_id) = (directory.clone(), file.nexus.clone(), file.agent_id.clone());
+        let is_this_one = blocking(move || {
+            AgentFile::read(&directory).is_ok_and(|file| file.nexus == nexus && file.agent_id == agent_id)
+        });
+        if !is_this_one.await.unwrap_or(false) || self.with_tokens(TokenFile::read_again).await != Some(true) {
+            return false;
+        }
+        if let Some(tokens) = &self.tokens {
+            let issued_at = tokens.issued_at();
+            self.context.board.change(|state| state.token_issued_at = issued_at);
+        }
+        true
     }
 
     /// Changes the token file on a blocking thread; the client goes on with what is current after it. None when the disk says no.

@@ -4,10 +4,12 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use venom_agent::{AgentFile, Backoff, Client, EnrolError, EnrolString, Enrolment, RealDisk, SystemClock, TokenFile};
-use venom_protocol::{RegisterAgent, Registered};
+use venom_agent::{
+    AgentFile, Backoff, Client, EnrolError, EnrolString, Enrolment, Phase, RealDisk, SystemClock, TokenFile,
+};
+use venom_protocol::{RegisterAgent, Registered, Timestamp};
 
-use crate::server::{Misdeed, Server, token};
+use crate::server::{Misdeed, Server, World, token};
 use crate::stage::Stage;
 
 fn settings(stage: &Stage) -> AgentFile {
@@ -130,4 +132,100 @@ async fn an_enrol_string_is_all_it_takes() {
         ..RegisterAgent::default()
     };
     client.register(&ask, &enrol.token).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_no_leaves_the_registration_that_was_there() {
+    let server = Server::start().await;
+    let stage = Stage::new(&server);
+    let data_dir = stage.data_dir().join("fresh");
+    let first = enrol(&stage, &mut settings(&stage), "enrol-me", Duration::from_secs(5))
+        .await
+        .unwrap();
+    let (kept, token_of) = (AgentFile::read(&data_dir).unwrap(), || {
+        let kept = TokenFile::open(&data_dir, Arc::new(RealDisk)).unwrap();
+        kept.current().reveal().to_owned()
+    });
+    let mut other = settings(&stage);
+    other.name = "another".to_owned();
+    enrol(&stage, &mut other, "wrong", Duration::from_secs(5))
+        .await
+        .unwrap_err();
+    assert_eq!(AgentFile::read(&data_dir).unwrap(), kept);
+    assert_eq!(token_of(), first.token);
+    let second = enrol(&stage, &mut other, "enrol-me", Duration::from_secs(5))
+        .await
+        .unwrap();
+    assert_eq!(AgentFile::read(&data_dir).unwrap().name, "another");
+    assert_eq!(token_of(), second.token);
+}
+
+#[tokio::test]
+async fn an_answer_that_hangs_is_asked_for_again_however_short_the_patience() {
+    let server = Server::start().await;
+    server.with(|world| world.misdo("/register", [Misdeed::HangAfter]));
+    let stage = Stage::new(&server);
+    enrol(&stage, &mut settings(&stage), "enrol-me", Duration::from_millis(1))
+        .await
+        .unwrap();
+    assert_eq!(server.with(|world| world.paths("/register").len()), 2);
+}
+
+#[tokio::test]
+async fn a_hive_that_gives_no_token_is_enough_for_its_clients_and_not_for_an_agent() {
+    let server = Server::start().await;
+    server.with(|world| {
+        world.misdo(
+            "/register",
+            [Misdeed::Say(200, "registered"), Misdeed::Say(200, "registered")],
+        )
+    });
+    let stage = Stage::new(&server);
+    let ask = RegisterAgent {
+        agent_id: Some("a".parse().unwrap()),
+        ..RegisterAgent::default()
+    };
+    let registered = stage.client().register(&ask, &token("enrol-me")).await.unwrap();
+    assert_eq!((registered.agent_id.as_str(), registered.token.as_str()), ("a", ""));
+    let error = enrol(&stage, &mut settings(&stage), "enrol-me", Duration::from_secs(5)).await;
+    assert!(matches!(error, Err(EnrolError::OddToken)), "{error:?}");
+}
+
+#[tokio::test]
+async fn who_is_registered_again_while_it_runs_goes_on_with_the_new_token() {
+    let server = Server::start().await;
+    let stage = Stage::new(&server);
+    stage.file.write(&stage.data_dir()).unwrap();
+    let mut life = stage.start();
+    life.until("it is online", |state| state.phase == Phase::Online).await;
+    let again = |text: &str| {
+        TokenFile::create(&stage.data_dir(), Arc::new(RealDisk), token(text), Timestamp::now()).unwrap();
+    };
+    again("the-second-token");
+    server.with(|world| world.tokens = ["the-second-token".to_owned()].into());
+    let beats_with = |world: &World, text: &str| {
+        let beats = world.paths("/heartbeat");
+        beats.iter().filter(|seen| seen.token.as_deref() == Some(text)).count()
+    };
+    server
+        .until("it beats on", |world| beats_with(world, "the-second-token") > 2)
+        .await;
+    assert_eq!(life.state.borrow().phase, Phase::Online);
+
+    // one for another nexus is shown to that one only
+    let mut elsewhere = stage.file.clone();
+    elsewhere.nexus = "http://127.0.0.1:1".to_owned();
+    elsewhere.write(&stage.data_dir()).unwrap();
+    again("the-third-token");
+    server.with(|world| world.tokens.clear());
+    life.until("it is revoked", |state| state.phase == Phase::Revoked).await;
+    life.stop().await;
+    assert_eq!(server.with(|world| beats_with(world, "the-third-token")), 0);
+    assert_eq!(
+        TokenFile::open(&stage.data_dir(), Arc::new(RealDisk))
+            .unwrap()
+            .current()
+            .reveal(),
+        "the-third-token"
+    );
 }
