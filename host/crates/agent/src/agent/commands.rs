@@ -51,6 +51,8 @@ struct Memory {
 pub(super) struct Commands {
     journal: Journal,
     memory: Memory,
+    /// Which of those in hand is being done.
+    doing: Option<usize>,
 }
 
 impl Commands {
@@ -58,6 +60,7 @@ impl Commands {
         Ok(Self {
             memory: journal.read()?,
             journal,
+            doing: None,
         })
     }
 
@@ -78,6 +81,16 @@ impl Commands {
         tokio::select! {
             () = obeying => {}
             () = context.stop.cancelled() => {}
+        }
+        self.break_off(context).await;
+    }
+
+    /// Being told to stop is no crash: what was being done is done after the next start, and that it was begun does not count.
+    async fn break_off(&mut self, context: &Context) {
+        let in_hand = self.doing.take().and_then(|at| self.memory.in_hand.get_mut(at));
+        if let Some(Stage::Waiting { begun }) = in_hand.map(|in_hand| &mut in_hand.stage) {
+            *begun = begun.saturating_sub(1);
+            self.keep(context).await;
         }
     }
 
@@ -122,6 +135,7 @@ impl Commands {
             };
             *begun = begun.saturating_add(1);
             let (begun, command) = (*begun, in_hand.command.clone());
+            self.doing = Some(at);
             let stage = if begun > MOST_BEGINNINGS {
                 failed("the agent ended twice in the middle of it; it is not tried again")
             } else if self.keep(context).await {
@@ -133,6 +147,7 @@ impl Commands {
             if let Some(in_hand) = self.memory.in_hand.get_mut(at) {
                 in_hand.stage = stage;
             }
+            self.doing = None;
             self.keep(context).await;
         }
     }

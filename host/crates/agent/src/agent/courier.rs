@@ -71,7 +71,7 @@ async fn turn(context: &Context, tries: &mut Tries) -> Duration {
             Duration::ZERO
         }
         Err(error) if error.is_refused_for_good() => refused(context, &batch, &error).await,
-        Err(error) => failed(context, &batch, &error, tries),
+        Err(error) => failed(context, &batch, &error, tries).await,
     };
     context.report_outbox();
     wait
@@ -96,17 +96,17 @@ async fn refused(context: &Context, batch: &Batch, error: &ClientError) -> Durat
     context.board.change(|state| state.last_refusal = Some(why.clone()));
     if let Ok(Err(error)) = blocking(move || outbox.refuse(&key, &why, now)).await {
         tracing::error!(error = venom_protocol::with_causes(&error), %key, "the batch cannot be put aside");
-        postpone(context, batch);
+        postpone(context, batch).await;
     }
     Duration::ZERO
 }
 
-fn failed(context: &Context, batch: &Batch, error: &ClientError, tries: &mut Tries) -> Duration {
+async fn failed(context: &Context, batch: &Batch, error: &ClientError, tries: &mut Tries) -> Duration {
     tracing::debug!(%error, key = %batch.key, tries = batch.tries, "a batch was not taken; it is tried again");
     if error.may_be_the_batch() {
-        postpone(context, batch);
+        postpone(context, batch).await;
     } else {
-        context.outbox.postpone(&batch.key, Duration::ZERO);
+        put_off(context, batch, Duration::ZERO).await;
     }
     let refused = error.status().is_some_and(|status| status.is_client_error()) && !error.is_retryable();
     if refused && !error.may_be_the_batch() {
@@ -121,10 +121,16 @@ fn failed(context: &Context, batch: &Batch, error: &ClientError, tries: &mut Tri
 }
 
 /// A pause of its own for a batch that may be the cause.
-fn postpone(context: &Context, batch: &Batch) {
+async fn postpone(context: &Context, batch: &Batch) {
     let pause = context.settings.backoff.wait(batch.tries, &mut rand::rng());
     let pause = pause.max(context.settings.backoff.base.min(context.settings.backoff.cap));
-    context
-        .outbox
-        .postpone(&batch.key, context.steady().saturating_add(pause));
+    put_off(context, batch, context.steady().saturating_add(pause)).await;
+}
+
+/// The outbox may be busy with the disk: nobody waits for it here.
+async fn put_off(context: &Context, batch: &Batch, until: Duration) {
+    let (outbox, key) = (context.outbox.clone(), batch.key);
+    if let Err(error) = blocking(move || outbox.postpone(&key, until)).await {
+        tracing::error!(%error, %key, "the outbox cannot be reached");
+    }
 }

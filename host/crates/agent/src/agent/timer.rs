@@ -81,7 +81,7 @@ impl Timer {
                 }
             }
             tokio::select! {
-                () = context.stop.cancelled() => return,
+                () = context.stop.cancelled() => return self.break_off().await,
                 Some(name) = runs.next() => self.ended(name).await,
                 () = context.asked.rung() => {}
                 () = sleep(wait) => {}
@@ -140,6 +140,24 @@ impl Timer {
         }
         let wait = decision.next.0.duration_since(now.0);
         (decision.runs, Duration::try_from(wait).unwrap_or_default())
+    }
+
+    /// Being told to stop is no crash: what runs is begun again after the next start, as if it had been begun once less.
+    async fn break_off(&mut self) {
+        let mut changed = false;
+        for (_, memory) in self
+            .memories
+            .iter_mut()
+            .filter(|(name, _)| self.running.contains(*name))
+        {
+            if memory.begun > 1 {
+                memory.begun = memory.begun.saturating_sub(1);
+                changed = true;
+            }
+        }
+        if changed {
+            self.keep().await;
+        }
     }
 
     async fn ended(&mut self, name: &str) {

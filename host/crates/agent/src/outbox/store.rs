@@ -300,8 +300,8 @@ impl Store {
         self.forget(waiting, outcome);
         let ending = Settled::new(waiting.head.seq, Some(&waiting.head.key), outcome);
         self.owed.push((waiting.segment, ending));
-        self.sweep()?;
-        self.pay()
+        let swept = self.sweep();
+        self.pay().and(swept)
     }
 
     /// Writes down the endings that are not on the disk.
@@ -316,13 +316,20 @@ impl Store {
         Ok(())
     }
 
-    /// Removes segments in which nothing waits.
+    /// Removes segments in which nothing waits. One that cannot be removed now does not keep the others: what they free may be what it
+    /// lacks. Answers the first error.
     pub(super) fn sweep(&mut self) -> io::Result<()> {
+        let mut swept = Ok(());
         for id in self.segments.spent() {
-            self.fold(id, 0)?;
-            self.segments.remove(id, &self.directory, self.disk.as_ref())?;
-            self.owed.retain(|(of, _)| *of != id);
+            swept = swept.and(self.sweep_one(id));
         }
+        swept
+    }
+
+    fn sweep_one(&mut self, id: u64) -> io::Result<()> {
+        self.fold(id, 0)?;
+        self.segments.remove(id, &self.directory, self.disk.as_ref())?;
+        self.owed.retain(|(of, _)| *of != id);
         Ok(())
     }
 

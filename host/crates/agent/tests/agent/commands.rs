@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use venom_agent::Phase;
+use venom_agent::{Phase, Schedule};
 
 use crate::server::{Misdeed, Server, World};
 use crate::stage::{Stage, discoveries, reports};
@@ -164,5 +164,62 @@ async fn an_old_server_that_does_not_count_commands_is_asked_each_time() {
         .await;
     server.with(|world| world.command("c1", "scan_now", json!({"shield": false})));
     server.until("it ended", |world| ended(world, "c1")).await;
+    life.stop().await;
+}
+
+#[tokio::test]
+async fn being_told_to_stop_is_no_crash() {
+    let server = Server::start().await;
+    server.with(|world| world.command("long", "scan_now", json!({"shield": false})));
+    let mut stage = Stage::new(&server);
+    stage.file.schedules = vec![Schedule::new("lan", Duration::from_secs(86_400))];
+    *stage.skills.takes.lock().unwrap() = Duration::from_secs(3_600);
+    for beginning in 1..=4 {
+        let life = stage.start();
+        server
+            .until("both run", |_| stage.skills.called().len() == 2 * beginning)
+            .await;
+        life.stop().await;
+    }
+    *stage.skills.takes.lock().unwrap() = Duration::ZERO;
+    let mut life = stage.start();
+    server.until("it ended", |world| ended(world, "long")).await;
+    let state = life
+        .until("the schedule ran", |state| {
+            state
+                .schedules
+                .get("lan")
+                .is_some_and(|lan| lan.succeeded + lan.failed > 0)
+        })
+        .await;
+    assert_eq!(state.schedules["lan"].succeeded, 1);
+    life.stop().await;
+    assert_eq!(server.with(|world| world.told("long")).last().unwrap().0, "completed");
+}
+
+#[tokio::test]
+async fn a_sweep_that_is_too_large_for_one_batch_arrives_in_parts() {
+    let server = Server::start().await;
+    server.with(|world| world.command("c1", "scan_now", json!({"shield": false})));
+    let stage = Stage::new(&server);
+    let asset = |n: usize| json!({"ip": format!("10.0.{}.{}", n / 256, n % 256)});
+    let mut found = discoveries(1);
+    found["discoveries"][0]["ports_scanned"] = json!([22]);
+    found["discoveries"][0]["assets"] = (0..10_000).map(asset).collect();
+    stage.skills.will([Ok(found)]);
+    let life = stage.start();
+    server.until("it ended", |world| ended(world, "c1")).await;
+    server.until("all is there", |world| world.batches.len() == 3).await;
+    server.with(|world| {
+        let bodies: Vec<&Value> = world.batches.values().map(|(body, _)| body).collect();
+        let count = |body: &Value| body["assets"].as_array().unwrap().len();
+        assert_eq!(bodies.iter().map(|body| count(body)).sum::<usize>(), 10_000);
+        for body in bodies {
+            assert!(count(body) <= 4_096);
+            assert!(body.get("completed_at").is_none() && body.get("ports_scanned").is_none());
+        }
+        let result = &world.told("c1").last().unwrap().1;
+        assert_eq!((&result["assets"], &result["queued"]), (&json!(10_000), &json!(3)));
+    });
     life.stop().await;
 }

@@ -264,3 +264,38 @@ fn a_disk_that_is_full_takes_nothing_and_works_again_when_it_has_room() {
         }
     }
 }
+
+#[test]
+fn a_segment_that_cannot_be_removed_does_not_keep_the_others() {
+    let disk = SimDisk::default();
+    let outbox = open(&disk);
+    for n in 0..9 {
+        outbox.put(BatchKind::Discovery, &body(n), now()).unwrap();
+    }
+    let all = everything(&outbox);
+    let key = |n: usize| {
+        all.iter()
+            .find(|(_, kept)| **kept == body(n))
+            .map(|(key, _)| *key)
+            .unwrap()
+    };
+    // of the first segment one is dead: the tally must be written before it goes
+    outbox.refuse(&key(0), "422", now()).unwrap();
+    for n in 1..3 {
+        outbox.done(&key(n)).unwrap();
+    }
+    disk.fail_after(0, Fault::Full);
+    for n in 3..7 {
+        assert!(outbox.done(&key(n)).is_err(), "{n}: the disk is full");
+    }
+    let before = outbox.report().on_disk;
+    assert!(outbox.done(&key(7)).is_err(), "what cannot be written is told");
+    let after = outbox.report().on_disk;
+    assert!(
+        after + 3_000 < before,
+        "the second segment needs no room to go: {before}, {after}"
+    );
+    disk.mend();
+    outbox.done(&key(8)).unwrap();
+    assert_eq!((outbox.report().tally.dead, outbox.report().waiting), (1, 0));
+}
