@@ -38,7 +38,7 @@ impl RotatingFile {
         Ok(rustix::stdio::dup2_stderr(&self.file)?)
     }
 
-    fn rotate(&mut self) -> io::Result<()> {
+    fn rotate(&mut self, open: impl FnOnce(&Path) -> io::Result<File>) -> io::Result<()> {
         let aside = |number: u32| {
             let mut name = self.path.clone().into_os_string();
             name.push(format!(".{number}"));
@@ -55,7 +55,16 @@ impl RotatingFile {
             }
         }
         let owns_stderr = is_stderr(&self.file);
-        self.file = append_to(&self.path)?;
+        self.file = match open(&self.path) {
+            Ok(file) => file,
+            Err(error) => {
+                // the full file is written on, so it is the log still; if it cannot be, it stays the newest put aside
+                if self.keep > 0 && !self.path.exists() {
+                    let _ = fs::rename(aside(1), &self.path);
+                }
+                return Err(error);
+            }
+        };
         self.size = 0;
         if owns_stderr {
             self.take_stderr()?;
@@ -70,7 +79,7 @@ impl Write for RotatingFile {
         let length = u64::try_from(line.len()).unwrap_or(u64::MAX);
         if self.size > 0 && self.size.saturating_add(length) > self.max_size {
             // the line goes to the full file then, and the next one tries again
-            let _ = self.rotate();
+            let _ = self.rotate(append_to);
         }
         self.file.write_all(line)?;
         self.size = self.size.saturating_add(length);
@@ -151,6 +160,19 @@ mod tests {
         log.write_all(b"two\n").unwrap();
         assert_eq!(contents(&path).unwrap(), "two\n");
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_log_that_cannot_be_begun_anew_goes_on_as_it_was() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.log");
+        let mut log = RotatingFile::open(&path, 100, 2).unwrap();
+        log.write_all(b"one\n").unwrap();
+        log.rotate(|_| Err(io::Error::other("no descriptor is left")))
+            .unwrap_err();
+        log.write_all(b"two\n").unwrap();
+        assert_eq!(contents(&path).unwrap(), "one\ntwo\n");
+        assert_eq!(contents(&directory.path().join("a.log.1")), None);
     }
 
     #[test]
