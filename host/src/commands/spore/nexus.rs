@@ -20,6 +20,8 @@ use crate::signals::Signals;
 
 /// How long the LAN is asked in one go.
 const LOOK: Duration = Duration::from_secs(3);
+/// What is told of those found; whoever announces more wants to fill the log, or the memory.
+const MOST_TOLD: usize = 256;
 /// Longest wait for the nexus of this machine to take a connection.
 const KNOCK: Duration = Duration::from_secs(1);
 
@@ -63,7 +65,7 @@ async fn look(settings: &SporeSettings, here: Choice) -> Result<Choice, Failure>
             return Ok(here);
         }
     }
-    let mut told = Vec::new();
+    let mut told = Told::default();
     for round in 0_u32.. {
         let found = venom_mdns::look(&settings.mdns.interfaces, LOOK).await.or_advise(
             "cannot look for a nexus in the LAN",
@@ -75,9 +77,8 @@ async fn look(settings: &SporeSettings, here: Choice) -> Result<Choice, Failure>
             .map(|found| judge(found, settings))
             .collect();
         for verdict in &verdicts {
-            if !told.contains(verdict) {
-                output::note(verdict.text());
-                told.push(verdict.clone());
+            if let Some(line) = told.line(verdict) {
+                output::note(line);
             }
         }
         let urls: Vec<String> = verdicts.into_iter().flat_map(Verdict::into_urls).collect();
@@ -142,6 +143,24 @@ enum Verdict {
         url: String,
         why: &'static str,
     },
+}
+
+/// What was told already.
+#[derive(Debug, Default)]
+struct Told(Vec<Verdict>);
+
+impl Told {
+    /// What to tell of this one, if anything.
+    fn line(&mut self, verdict: &Verdict) -> Option<String> {
+        if self.0.len() > MOST_TOLD || self.0.contains(verdict) {
+            return None;
+        }
+        self.0.push(verdict.clone());
+        if self.0.len() > MOST_TOLD {
+            return Some(format!("more than {MOST_TOLD} were found: no more of them are told"));
+        }
+        Some(verdict.text())
+    }
 }
 
 fn judge(found: &Found, settings: &SporeSettings) -> Verdict {
@@ -242,6 +261,20 @@ mod tests {
             text.contains("https://10.0.0.5:8000") && text.contains("--ca-file"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn a_flood_of_announcements_is_told_in_part() {
+        let mut told = Told::default();
+        let verdict = |n: usize| Verdict::Leave {
+            instance: format!("n-{n}"),
+            url: String::new(),
+            why: "no",
+        };
+        let lines: Vec<String> = (0..1_000).filter_map(|n| told.line(&verdict(n))).collect();
+        assert_eq!(lines.len(), MOST_TOLD + 1);
+        assert!(lines.last().unwrap().contains("no more of them"), "{lines:?}");
+        assert!(told.line(&verdict(3)).is_none() && told.0.len() <= MOST_TOLD + 1);
     }
 
     #[tokio::test]
