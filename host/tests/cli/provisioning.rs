@@ -82,6 +82,11 @@ fn serve(mut stream: TcpStream, url: &str, asked: &Mutex<Vec<(String, Value)>>, 
         }
         "DELETE /api/v1/enrolments/e-1" => enrolment,
         "DELETE /api/agents/agent-1" => json!({"status": "ok"}),
+        // the first look at what was started meets a proxy whose nexus is just away
+        "GET /api/agents/agent-1" if beats.is_some() && running.with_file_name("hiccup").exists() => {
+            fs::remove_file(running.with_file_name("hiccup")).unwrap();
+            json!({"detail": "bad gateway", "status": 502})
+        }
         "GET /api/agents/agent-1" => {
             json!({"id": "agent-1", "name": "n", "site_name": "s", "location": null, "is_active": true,
             "registered_at": "2026-01-01T00:00:00Z",
@@ -92,7 +97,9 @@ fn serve(mut stream: TcpStream, url: &str, asked: &Mutex<Vec<(String, Value)>>, 
         other => json!({"detail": format!("not here: {other}")}),
     };
     asked.lock().unwrap().push((line, body));
-    let status = if answer.get("detail").is_some() {
+    let status = if answer["status"] == 502 {
+        "502 Bad Gateway"
+    } else if answer.get("detail").is_some() {
         "404 Not Found"
     } else {
         "200 OK"
@@ -133,6 +140,8 @@ case "$*" in
     echo "$enrol" >> DIR/enrolled
     env >> DIR/environment
     echo 'agent_id = "agent-1"' > "$2/agent.toml"
+    [ -e DIR/slow ] && { echo > DIR/asking; sleep 2; }
+    [ -e DIR/refused ] && { echo no >&2; exit 1; }
     echo secret > "$2/agent.token"
     echo '{"agent_id": "agent-1"}' ;;
   *"agent start") START ;;
@@ -589,6 +598,87 @@ fn whoever_stops_it_half_way_finds_nothing_left() {
     assert_eq!(status.code(), Some(1), "{said}");
     assert!(said.contains("told to stop") && said.contains("undo"), "{said}");
     assert!(setting.is_untouched(), "{said}");
+}
+
+#[test]
+fn a_registration_that_is_broken_off_is_taken_back_at_the_nexus_too() {
+    let setting = Setting::new();
+    let program = setting.program("1.0.0", "");
+    let all = [
+        "POST /api/v1/enrolments",
+        "DELETE /api/agents/agent-1",
+        "DELETE /api/v1/enrolments/e-1",
+    ];
+    // its reply is lost: whether it is registered only the nexus knows
+    fs::write(setting.machine.path("refused"), "").unwrap();
+    let said = setting.provision(&["--program", &program]);
+    assert_eq!(said.code, 1, "{}", said.err);
+    assert!(setting.is_untouched(), "{}", said.err);
+    assert_eq!(setting.nexus.changes(), all);
+    fs::remove_file(setting.machine.path("refused")).unwrap();
+
+    // told to stop in the middle of it: what runs there ends first
+    fs::write(setting.machine.path("slow"), "").unwrap();
+    let words = setting.words(
+        setting.machine.port(),
+        &["--no-service", "--user", &login(), "--program", &program],
+    );
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let mut child = setting
+        .home
+        .command(&words)
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    until("it registers", || setting.machine.path("asking").exists().then_some(()));
+    let status = std::process::Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status();
+    assert!(status.unwrap().success());
+    let status = until("it ends", || child.try_wait().unwrap());
+    let mut said = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    assert_eq!(status.code(), Some(1), "{said}");
+    assert!(said.contains("told to stop"), "{said}");
+    assert!(setting.is_untouched(), "{said}");
+    assert_eq!(setting.nexus.changes(), [all, all].concat(), "{said}");
+}
+
+#[test]
+fn a_registration_without_its_token_is_none() {
+    let setting = Setting::new();
+    let program = setting.program("1.0.0", "");
+    fs::create_dir(setting.machine.path("data")).unwrap();
+    let settings = "agent_id = \"agent-0\"\n";
+    fs::write(setting.machine.path("data/agent.toml"), settings).unwrap();
+    fs::write(setting.machine.path("data/agent.token"), "").unwrap();
+    fs::write(setting.machine.path("refused"), "").unwrap();
+    let failed = setting.provision(&["--program", &program]);
+    assert_eq!(failed.code, 1, "{}", failed.err);
+    assert_eq!(
+        setting.read("data/agent.toml"),
+        settings,
+        "what was there is there again"
+    );
+    fs::remove_file(setting.machine.path("refused")).unwrap();
+    // and a nexus that is away for a moment is asked again
+    fs::write(setting.machine.path("hiccup"), "").unwrap();
+    let said = setting.provision(&["--program", &program, "--json"]);
+    assert_eq!(said.code, 0, "{}", said.err);
+    assert!(
+        steps(&said.json()).contains(&"register done".to_owned()),
+        "{}",
+        said.out
+    );
+    assert_eq!(setting.read("data/agent.token"), "secret\n");
+    assert!(!setting.machine.path("hiccup").exists());
+    let mut names: Vec<_> = fs::read_dir(setting.machine.path("data"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
+    names.sort();
+    assert_eq!(names, ["agent.token", "agent.toml"]);
 }
 
 #[test]

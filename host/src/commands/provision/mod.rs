@@ -13,6 +13,8 @@ mod target;
 mod undo;
 mod unit;
 
+use std::time::Duration;
+
 use self::plan::Plan;
 use self::report::{Outcome, Report, Step};
 use self::ssh::Ssh;
@@ -23,6 +25,9 @@ use crate::data_dir::DataDir;
 use crate::failure::Failure;
 use crate::settings::{ClientSettings, Sources};
 use crate::signals::Signals;
+
+/// Longest wait for a script there to end once this program was told to stop: what it does is undone only when it does no more.
+const LAST_SCRIPT: Duration = Duration::from_secs(10);
 
 /// Provisions one machine.
 pub(crate) async fn run(args: ProvisionArgs, sources: Sources, data: DataDir) -> Result<(), Failure> {
@@ -42,9 +47,18 @@ pub(crate) async fn run(args: ProvisionArgs, sources: Sources, data: DataDir) ->
     report.tell(Step::Connect, Outcome::Done, format!("ssh {}", plan.target));
     let signals = Signals::watch()?;
     let mut work = Work::new(&plan, ssh, client, report);
+    work.ssh.run_until_told(Some(signals.drain.clone()));
+    let mut busy = work.ssh.busy();
+    let stopped = async {
+        signals.drain.cancelled().await;
+        tokio::select! {
+            () = busy.ended(LAST_SCRIPT) => {}
+            () = signals.quit.cancelled() => {}
+        }
+    };
     let ended = tokio::select! {
         ended = work.run() => ended,
-        () = signals.drain.cancelled() => Err(Failure::new("told to stop").help("the same command again starts anew")),
+        () = stopped => Err(told_to_stop()),
     };
     let ended = match ended {
         Ok(()) => Ok(()),
@@ -53,4 +67,8 @@ pub(crate) async fn run(args: ProvisionArgs, sources: Sources, data: DataDir) ->
     let Work { ssh, report, .. } = work;
     ssh.close().await;
     report.end(json, ended)
+}
+
+fn told_to_stop() -> Failure {
+    Failure::new("told to stop").help("the same command again starts anew")
 }

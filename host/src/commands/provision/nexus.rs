@@ -7,7 +7,7 @@ use reqwest::StatusCode;
 use tokio::time::{Instant, sleep};
 use venom_protocol::{AgentStatus, AgentView, CreateEnrolment, EnrolmentCreated, EnrolmentView};
 
-use crate::client::NexusClient;
+use crate::client::{NexusClient, Trouble};
 use crate::failure::Failure;
 use crate::settings::Secret;
 
@@ -55,15 +55,18 @@ pub(super) async fn withdraw(client: &NexusClient, id: &str) -> Result<(), Failu
     Ok(())
 }
 
-/// Deregisters an agent that was registered in vain.
+/// Deregisters an agent that was registered in vain; one that never was is fine.
 pub(super) async fn deregister(client: &NexusClient, id: &str) -> Result<(), Failure> {
-    let id = path_part(id)?;
-    let _: serde_json::Value = client.delete(&format!("/api/agents/{id}")).await?;
-    Ok(())
+    let path = format!("/api/agents/{}", path_part(id)?);
+    let asked = client.ask::<serde_json::Value>(reqwest::Method::DELETE, &path, None::<&()>, Duration::ZERO);
+    match asked.await {
+        Err(trouble) if trouble.status == Some(StatusCode::NOT_FOUND) => Ok(()),
+        asked => Ok(asked.map(drop)?),
+    }
 }
 
 /// An agent as the nexus sees it; `None` when it knows none of that id.
-pub(super) async fn agent(client: &NexusClient, id: &str) -> Result<Option<AgentView>, Failure> {
+pub(super) async fn agent(client: &NexusClient, id: &str) -> Result<Option<AgentView>, Trouble> {
     let path = format!("/api/agents/{}", path_part(id)?);
     match client
         .ask(reqwest::Method::GET, &path, None::<&()>, Duration::ZERO)
@@ -71,11 +74,12 @@ pub(super) async fn agent(client: &NexusClient, id: &str) -> Result<Option<Agent
     {
         Ok(agent) => Ok(Some(agent)),
         Err(trouble) if trouble.status == Some(StatusCode::NOT_FOUND) => Ok(None),
-        Err(trouble) => Err(trouble.into()),
+        Err(trouble) => Err(trouble),
     }
 }
 
-/// Waits until the nexus has heard of the agent since `before`. Answers whether an operator must approve it.
+/// Waits until the nexus has heard of the agent since `before`. Answers whether an operator must approve it. A nexus that does not answer
+/// meanwhile is asked on.
 pub(super) async fn wait_online(
     client: &NexusClient,
     id: &str,
@@ -85,7 +89,13 @@ pub(super) async fn wait_online(
     let heard_before = before.and_then(|agent| agent.last_seen);
     let deadline = Instant::now() + patience;
     loop {
-        let seen = agent(client, id).await?;
+        let seen = match agent(client, id).await {
+            Err(trouble) if trouble.may_pass() && Instant::now() < deadline => {
+                sleep(PAUSE).await;
+                continue;
+            }
+            seen => seen?,
+        };
         if let Some(agent) = &seen {
             let is_new = agent.last_seen.is_some() && agent.last_seen != heard_before;
             if is_new && (agent.status == AgentStatus::Online || !agent.approved) {

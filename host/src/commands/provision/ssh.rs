@@ -8,7 +8,9 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::{Child, ChildStdin, Command};
+use tokio::sync::watch;
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
 use super::target::Target;
 use crate::failure::{Explain as _, Failure};
@@ -55,6 +57,38 @@ pub(super) struct Ssh {
     /// Holds the socket that later commands share the connection by. Private; its path must be short.
     control: TempDir,
     master: Option<Master>,
+    /// No script is begun once this is cancelled.
+    told: Option<CancellationToken>,
+    /// Whether a script runs.
+    busy: watch::Sender<bool>,
+}
+
+/// Says when a script has ended, also while the connection is in use.
+#[derive(Debug)]
+pub(super) struct Busy(watch::Receiver<bool>);
+
+/// A script that runs, until this is dropped.
+struct Running(watch::Sender<bool>);
+
+impl Running {
+    fn begin(busy: &watch::Sender<bool>) -> Self {
+        busy.send_replace(true);
+        Self(busy.clone())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.send_replace(false);
+    }
+}
+
+impl Busy {
+    /// Waits until no script runs, and no longer than this.
+    pub(super) async fn ended(&mut self, patience: Duration) {
+        // whoever is gone runs none
+        let _ = timeout(patience, self.0.wait_for(|busy| !busy)).await;
+    }
 }
 
 /// Holds the connection open: it ends when its stdin is closed.
@@ -102,6 +136,8 @@ impl Ssh {
             options,
             control,
             master: None,
+            told: None,
+            busy: watch::Sender::new(false),
         };
         let master = timeout(CONNECT, ssh.open()).await;
         ssh.master = Some(master.map_err(|_| {
@@ -185,6 +221,16 @@ impl Ssh {
             .find_map(|line| line.strip_prefix("hostname ").map(str::to_owned))
     }
 
+    /// From now on no script is begun once this is cancelled; one that runs is not ended by it. `None`: all are.
+    pub(super) fn run_until_told(&mut self, told: Option<CancellationToken>) {
+        self.told = told;
+    }
+
+    /// Whether a script runs, from now on.
+    pub(super) fn busy(&self) -> Busy {
+        Busy(self.busy.subscribe())
+    }
+
     /// Runs a script without input.
     pub(super) async fn run(&mut self, script: &Script<'_>) -> Result<Said, Failure> {
         self.run_with(script, async |_: &mut ChildStdin| Ok(())).await
@@ -196,6 +242,10 @@ impl Ssh {
         script: &Script<'_>,
         feed: impl AsyncFnOnce(&mut ChildStdin) -> io::Result<()>,
     ) -> Result<Said, Failure> {
+        if self.told.as_ref().is_some_and(CancellationToken::is_cancelled) {
+            return Err(super::told_to_stop());
+        }
+        let _running = Running::begin(&self.busy);
         let mut child = self
             .command(&["ControlMaster=no"])
             .arg(remote_command(script))
@@ -355,6 +405,8 @@ mod tests {
             options: vec!["-p".to_owned(), "2222".to_owned()],
             control: tempfile::tempdir().unwrap(),
             master: None,
+            told: None,
+            busy: watch::Sender::new(false),
         };
         let command = ssh.command(&[]);
         let words: Vec<String> = command

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use super::nexus;
 use super::report::{Outcome, Report, Step};
-use super::ssh::{As, Script, Ssh};
-use super::survey::printable;
+use super::scripts;
+use super::ssh::{As, Said, Script, Ssh};
+use super::survey::{Facts, printable};
 use crate::client::NexusClient;
 use crate::failure::Failure;
 
@@ -33,8 +34,8 @@ pub(super) enum How {
     },
     /// The nexus withdraws an enrolment.
     Withdraw(String),
-    /// The nexus deregisters an agent.
-    Deregister(String),
+    /// The nexus deregisters the agent that the data directory there names, if it does.
+    DeregisterThere { data_dir: String, by: As },
 }
 
 /// Takes back all of them, the last first.
@@ -42,7 +43,7 @@ pub(super) async fn all(undos: Vec<Undo>, ssh: &mut Ssh, client: Option<&NexusCl
     let mut fresh = false;
     for undo in undos.into_iter().rev() {
         let mut done = once(&undo.how, ssh, client).await;
-        if done.is_err() && !fresh && matches!(undo.how, How::Script { .. }) {
+        if done.is_err() && !fresh && !matches!(undo.how, How::Withdraw(_)) {
             // The connection may be what broke.
             ssh.reconnect().await;
             fresh = true;
@@ -67,14 +68,28 @@ async fn once(how: &How, ssh: &mut Ssh, client: Option<&NexusClient>) -> Result<
                 by: *by,
                 patience: PATIENCE,
             };
-            let said = ssh.run(&script).await?;
-            match said.code {
-                0 => Ok(()),
-                code => Err(Failure::new(format!("it ended with {code}")).because(printable(said.err.trim()))),
-            }
+            fine(ssh.run(&script).await?).map(drop)
         }
         (How::Withdraw(id), Some(client)) => nexus::withdraw(client, id).await,
-        (How::Deregister(id), Some(client)) => nexus::deregister(client, id).await,
-        (How::Withdraw(_) | How::Deregister(_), None) => Ok(()),
+        (How::DeregisterThere { data_dir, by }, Some(client)) => {
+            let script = Script {
+                text: scripts::WHO,
+                words: vec![data_dir],
+                by: *by,
+                patience: PATIENCE,
+            };
+            match Facts::read(&fine(ssh.run(&script).await?)?).get("agent_id") {
+                Some(id) => nexus::deregister(client, id).await,
+                None => Ok(()),
+            }
+        }
+        (How::Withdraw(_) | How::DeregisterThere { .. }, None) => Ok(()),
+    }
+}
+
+fn fine(said: Said) -> Result<String, Failure> {
+    match said.code {
+        0 => Ok(said.out),
+        code => Err(Failure::new(format!("it ended with {code}")).because(printable(said.err.trim()))),
     }
 }

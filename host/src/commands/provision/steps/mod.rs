@@ -36,6 +36,8 @@ pub(super) struct Work<'a> {
     by: As,
     /// Whether the agent that ran before is to be started again by an undo.
     remembered: bool,
+    /// Names what this run made there, so that nothing else is removed.
+    run: String,
 }
 
 impl<'a> Work<'a> {
@@ -49,6 +51,7 @@ impl<'a> Work<'a> {
             undos: Vec::new(),
             by: As::Login,
             remembered: false,
+            run: format!("venom-provision-{}", uuid::Uuid::new_v4().simple()),
         }
     }
 
@@ -82,6 +85,7 @@ impl<'a> Work<'a> {
     /// Tells what failed, puts everything back, and answers at which step it was.
     pub(super) async fn fail(&mut self, failure: &Failure) -> Step {
         self.report.tell(self.step, Outcome::Failed, failure.summary());
+        self.ssh.run_until_told(None);
         let undos = std::mem::take(&mut self.undos);
         undo::all(undos, &mut self.ssh, self.client.as_ref(), &mut self.report).await;
         self.step
@@ -190,19 +194,22 @@ impl<'a> Work<'a> {
             );
             return Ok(());
         };
+        let run = self.run.clone();
         if !state.has_account {
             self.note(
                 Step::Register,
                 "the account is removed",
                 scripts::NO_ACCOUNT,
-                &[&place.account],
+                &[&place.account, &run],
             );
             let said = self
-                .script(scripts::ACCOUNT, &[&place.account, &place.data_dir], QUICK)
+                .script(scripts::ACCOUNT, &[&place.account, &place.data_dir, &run], QUICK)
                 .await?;
             fine(said, &format!("the account {} cannot be made", place.account))?;
         }
         if state.has_data {
+            let said = self.script(scripts::KEEP_SETTINGS, &[&place.data_dir], QUICK).await?;
+            fine(said, "the settings that are there cannot be kept")?;
             self.note(
                 Step::Register,
                 "the registration is removed",
@@ -214,12 +221,23 @@ impl<'a> Work<'a> {
                 Step::Register,
                 "the data directory is removed",
                 scripts::NO_DATA,
-                &[&place.data_dir],
+                &[&place.data_dir, &run],
             );
             let said = self
-                .script(scripts::DATA, &[&place.data_dir, &place.account], QUICK)
+                .script(scripts::DATA, &[&place.data_dir, &place.account, &run], QUICK)
                 .await?;
             fine(said, &format!("the data directory {} cannot be made", place.data_dir))?;
+        }
+        if self.client.is_some() {
+            // it writes its id down before the nexus is asked: a registration that is broken off is found by it
+            self.undos.push(Undo {
+                step: Step::Register,
+                what: "the agent is deregistered".to_owned(),
+                how: How::DeregisterThere {
+                    data_dir: place.data_dir.clone(),
+                    by: self.by,
+                },
+            });
         }
         let said = self
             .agent(place, &["register", "--enrol", "-", "--json"], Some(&enrolment.string))
@@ -234,13 +252,6 @@ impl<'a> Work<'a> {
             return Err(Failure::new("the agent registered, but did not say its id")
                 .help("compare the versions of both programs"));
         };
-        if self.client.is_some() {
-            self.undos.push(Undo {
-                step: Step::Register,
-                what: "the agent is deregistered".to_owned(),
-                how: How::Deregister(id.clone()),
-            });
-        }
         self.report.tell(
             Step::Register,
             Outcome::Done,
@@ -329,7 +340,7 @@ impl<'a> Work<'a> {
     /// The agent as the nexus saw it last.
     async fn seen(&self) -> Result<Option<venom_protocol::AgentView>, Failure> {
         match (&self.client, &self.report.agent_id) {
-            (Some(client), Some(id)) => nexus::agent(client, id).await,
+            (Some(client), Some(id)) => Ok(nexus::agent(client, id).await?),
             _ => Ok(None),
         }
     }
@@ -364,6 +375,8 @@ impl<'a> Work<'a> {
     /// What is kept is named as people expect it; none of it matters enough to fail for.
     async fn clean_up(&mut self, place: &Place, old: Option<String>, old_unit: Option<String>) {
         self.undos.clear();
+        // leftovers that nobody reads
+        let _ = self.script(scripts::DATA_STAYS, &[&place.data_dir], QUICK).await;
         if let Some(old) = old {
             let kept = self.script(scripts::KEEP, &[&place.prefix, &old], QUICK).await;
             if let Err(failure) = kept.and_then(|said| fine(said, "the old program is not kept")) {
