@@ -2,7 +2,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
@@ -115,6 +115,38 @@ impl DataDir {
     pub(crate) fn spore_lock(&self) -> PathBuf {
         self.0.join("spore.lock")
     }
+}
+
+/// Refuses to write as root into another account's data directory: that account could not use what was made there, and a service
+/// that runs as it would fail later, far from the cause.
+pub(crate) fn of_this_user(data: &DataDir) -> Result<(), Failure> {
+    // what is not there is made; what cannot be looked at is told by who uses it
+    let Ok(directory) = fs::metadata(&data.0) else {
+        return Ok(());
+    };
+    let owner = directory.uid();
+    if owner == 0 || !rustix::process::geteuid().is_root() {
+        return Ok(());
+    }
+    let name = account(owner).unwrap_or_else(|| format!("#{owner}"));
+    Err(
+        Failure::new(format!("{} belongs to {name}, and this is root", data.0.display()))
+            .because(format!("{name} could not use what root makes there"))
+            .help(format!(
+                "say it as {name}: sudo -u '{name}' venom-host --data-dir {} ...",
+                data.0.display()
+            )),
+    )
+}
+
+/// The name of a local account.
+fn account(uid: u32) -> Option<String> {
+    let accounts = fs::read_to_string("/etc/passwd").ok()?;
+    accounts.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)?.parse() == Ok(uid)).then(|| name.to_owned())
+    })
 }
 
 /// Makes a directory unless there is one; says whether it did.

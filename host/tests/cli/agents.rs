@@ -308,6 +308,28 @@ fn settings_of_an_agent_that_cannot_be_are_named() {
 }
 
 #[test]
+fn root_leaves_the_directory_of_another_account_alone() {
+    let home = AgentHome(Home::new());
+    // nobody else can make it another account's
+    if std::os::unix::fs::chown(home.0.path(), Some(12_345), None).is_err() {
+        return;
+    }
+    let before = std::fs::read_dir(home.0.path()).unwrap().count();
+    for words in [
+        &["register", "--enrol", "venom://127.0.0.1:1/?token=T"][..],
+        &["start"],
+        &["start", "--foreground"],
+        &["outbox", "list"],
+    ] {
+        let said = home.run(words);
+        assert_eq!(said.code, 1, "{words:?}: {}", said.out);
+        assert!(said.err.contains("sudo -u '#12345'"), "{words:?}: {}", said.err);
+    }
+    assert_eq!(std::fs::read_dir(home.0.path()).unwrap().count(), before);
+    std::os::unix::fs::chown(home.0.path(), Some(0), None).unwrap();
+}
+
+#[test]
 fn in_the_foreground_it_says_when_it_was_heard() {
     let nexus = FakeNexus::new();
     let home = AgentHome::registered(&nexus);
@@ -458,6 +480,27 @@ fn a_nexus_and_a_spore_show_themselves_to_another_server() {
         assert_eq!(above.world().beats.len(), before + 1, "{told}");
         assert!(above.said_goodbye());
     }
+}
+
+#[test]
+fn a_hive_that_gives_no_tokens_is_enough() {
+    let above = FakeNexus::new();
+    above.world().gives_no_tokens = true;
+    let home = Home::initialised();
+    let url = above.url();
+    let token = crate::fake_nexus::REGISTRATION;
+    let nexus = home.start(
+        &["nexus", "--port", "0", "--hive-url", &url, "--hive-token", token],
+        "nexus ready ",
+    );
+    until("it shows itself", || {
+        (!above.world().registered.is_empty()).then_some(())
+    });
+    let (status, told) = nexus.stop();
+    assert!(status.success() && !told.contains("not shown to the server"), "{told}");
+    assert_eq!(above.world().registered.len(), 1, "{told}");
+    // the goodbye is heard by the token it registered with
+    assert!(above.said_goodbye(), "{told}");
 }
 
 #[test]

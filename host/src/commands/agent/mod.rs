@@ -18,7 +18,7 @@ use venom_agent::{AgentFile, AgentFileError};
 use super::{wait, wait_on_all_cores};
 use crate::cli::{AgentCommand, NexusClientArgs};
 use crate::client::NexusClient;
-use crate::data_dir::DataDir;
+use crate::data_dir::{DataDir, of_this_user};
 use crate::failure::{Failure, chain};
 use crate::settings::{ClientSettings, Sources};
 
@@ -27,6 +27,12 @@ pub(crate) use process::find as find_process;
 /// Runs one of the `agent` commands.
 pub(crate) fn run(command: AgentCommand, sources: Sources, data: DataDir) -> Result<(), Failure> {
     let client = |nexus: &NexusClientArgs| NexusClient::new(&ClientSettings::merge(nexus.clone(), &sources)?, &data);
+    if matches!(
+        command,
+        AgentCommand::Register(_) | AgentCommand::Start(_) | AgentCommand::Outbox(_)
+    ) {
+        of_this_user(&data)?;
+    }
     match command {
         AgentCommand::Register(args) => wait(register::run(*args, &sources, &data)),
         AgentCommand::Start(args) if args.foreground => wait_on_all_cores(serve::run(args, sources, data)),

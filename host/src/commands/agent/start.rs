@@ -25,6 +25,7 @@ pub(super) fn run(args: &StartArgs, sources: &Sources, data: &DataDir) -> Result
     if let Some(agent) = process::find(&data.agent_pid())? {
         return Err(already(&agent));
     }
+    let before = status::last_run(data);
     let mut child = spawn()?;
     let words = listen(&mut child);
     let deadline = Instant::now() + args.wait.0;
@@ -32,7 +33,7 @@ pub(super) fn run(args: &StartArgs, sources: &Sources, data: &DataDir) -> Result
         if let Some(ended) = child.try_wait().or_fail("the agent cannot be watched")? {
             return Err(ended_early(words, ended, &settings));
         }
-        let seen = status::of(data, child.id());
+        let seen = status::of(data, child.id(), before.as_deref());
         if let Some(seen) = &seen {
             if seen.heard {
                 return output::say(format!("agent started (pid {}), heard by {}", child.id(), file.nexus));

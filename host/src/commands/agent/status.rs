@@ -20,9 +20,15 @@ pub(super) struct Seen {
     pub last_error: Option<String>,
 }
 
-/// What the agent with this process id says; none when it has not said anything yet.
-pub(super) fn of(data: &DataDir, pid: u32) -> Option<Seen> {
-    let state = AgentState::read(&data.0).filter(|state| state.pid == pid)?;
+/// Which run of an agent wrote its state down last.
+pub(super) fn last_run(data: &DataDir) -> Option<String> {
+    AgentState::read(&data.0).map(|state| state.boot_id)
+}
+
+/// What the agent with this process id says; none when it has not said anything yet. `before` is the last run before it was started:
+/// that one may have had the same number.
+pub(super) fn of(data: &DataDir, pid: u32, before: Option<&str>) -> Option<Seen> {
+    let state = AgentState::read(&data.0).filter(|state| state.pid == pid && Some(state.boot_id.as_str()) != before)?;
     Some(Seen {
         heard: matches!(state.phase, Phase::Online | Phase::Unapproved),
         refused: (state.phase == Phase::Revoked).then(|| {
@@ -179,4 +185,34 @@ fn tell(report: &Report<'_>) -> Result<(), Failure> {
         output::say(format!("{bold}{name:<11}{bold:#} {value}"))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_earlier_run_wrote_is_not_what_the_new_one_says() {
+        let directory = tempfile::tempdir().unwrap();
+        let data = DataDir(directory.path().to_owned());
+        assert_eq!(last_run(&data), None);
+        let at = Timestamp::now();
+        let mut state = serde_json::json!({
+            "agent_id": "a", "name": "pi", "site_name": "Berlin", "nexus": "http://hub", "version": "1", "boot_id": "earlier",
+            "pid": 77, "phase": "online", "since": at, "written_at": at, "outbox": OutboxReport::default(), "delivered": 0,
+            "schedules": {}, "commands": 0, "token_issued_at": at,
+        });
+        let write = |state: &serde_json::Value| {
+            std::fs::write(directory.path().join(venom_agent::STATUS_FILE), state.to_string()).unwrap();
+        };
+        write(&state);
+        let before = last_run(&data);
+        assert_eq!(before.as_deref(), Some("earlier"));
+        // the new process got the number of the one that wrote it
+        assert!(of(&data, 77, before.as_deref()).is_none());
+        state["boot_id"] = "new".into();
+        write(&state);
+        assert!(of(&data, 77, before.as_deref()).unwrap().heard);
+        assert!(of(&data, 78, before.as_deref()).is_none());
+    }
 }
