@@ -496,6 +496,7 @@ fn a_hive_that_gives_no_tokens_is_enough() {
     until("it shows itself", || {
         (!above.world().registered.is_empty()).then_some(())
     });
+    home.run(&["nodes", "list", "--nexus", &nexus.ready]).fine();
     let (status, told) = nexus.stop();
     assert!(status.success() && !told.contains("not shown to the server"), "{told}");
     assert_eq!(above.world().registered.len(), 1, "{told}");

@@ -218,7 +218,7 @@ async fn a_sweep_that_is_too_large_for_one_batch_arrives_in_parts() {
             assert!(count(body) <= 4_096);
             assert!(body.get("completed_at").is_none() && body.get("ports_scanned").is_none());
         }
-        let result = &world.told("c1").last().unwrap().1;
+        let result = world.told("c1").pop().unwrap().1;
         assert_eq!((&result["assets"], &result["queued"]), (&json!(10_000), &json!(3)));
     });
     life.stop().await;
