@@ -39,8 +39,10 @@ pub(crate) fn of_changes(scan: &Scan, changes: &[(String, &Change)]) -> Vec<Even
     if changes.len() > MOST {
         let counts = counted(changes.iter().map(|(_, change)| change.kind.as_str()));
         let mut told = summed(scan, "ASSETS_CHANGED", "changes", changes.len(), &counts);
-        if changes.len() > MOST_CHANGES {
-            told.data["kept"] = json!(MOST_CHANGES);
+        if changes.len() > MOST_CHANGES
+            && let Some(data) = told.data.as_object_mut()
+        {
+            data.insert("kept".to_owned(), MOST_CHANGES.into());
         }
         return vec![told];
     }
