@@ -76,9 +76,10 @@ async fn whose_token_has_ended_inside_changes_nothing(base: &Base) {
     let command = command(&fleet, &pi).await;
     let rotated = other.rotate_token(&pi, at(1)).await.unwrap().answer.token;
     let newer = pass(&other, &rotated, 2).await;
-    nothing_was_written(base, tries(&fleet, &pi, &command, 3).await).await;
+    // the older one is good for ten minutes after the newer one is used
+    nothing_was_written(base, tries(&fleet, &pi, &command, 603).await).await;
     let seen = discovery(0, json!([{"ip": "192.168.1.1"}]), json!({}));
-    fleet.ingest_discovery(&newer, None, seen, at(4)).await.unwrap();
+    fleet.ingest_discovery(&newer, None, seen, at(604)).await.unwrap();
 }
 
 /// Lets `sql` happen while `ask` is on its way: a transaction that began before it, and ends when it must wait for that.

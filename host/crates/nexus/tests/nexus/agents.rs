@@ -261,7 +261,7 @@ async fn an_agent_links_as_a_spore_by_its_own_token_until_it_is_revoked() {
     let newer = rotated.body["token"].as_str().unwrap().to_owned();
     assert_ne!(fetched(&own).await, 401);
     assert_ne!(fetched(&newer).await, 401);
-    assert_eq!(fetched(&own).await, 401, "it ended when the newer one was used");
+    assert_ne!(fetched(&own).await, 401, "it is good for the overlap after that");
 
     assert_eq!(nexus.delete(&format!("/api/agents/{id}")).await.status, 204);
     spore.expect_close(1008, "Authentication failed").await;
