@@ -1,6 +1,7 @@
 //! One run: a skill looks, and what it saw goes into the outbox. A scan that is to be looked at more closely goes to the shield skill,
 //! network by network.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -152,10 +153,26 @@ async fn shield(context: &Context, discovery: &Value, deadline: Instant, summary
     let network = discovery
         .get("network_fingerprint")
         .filter(|network| network.is_object());
-    let targets: Vec<Value> = bodies(discovery, "assets").iter().filter_map(target).collect();
+    let hash = network.and_then(|network| network.get("fingerprint_hash")?.as_str());
+    let mut targets = Vec::new();
+    for asset in bodies(discovery, "assets") {
+        let Some(ip) = asset.get("ip").and_then(Value::as_str) else {
+            continue;
+        };
+        let (thing, open) = (format!("{} {ip}", hash.unwrap_or_default()), open_ports(asset));
+        let before = context.looked.ports(&thing).await;
+        if let Some(target) = target(asset, ip, open.union(&before).copied().collect()) {
+            targets.push((target, (thing, open)));
+        }
+    }
     for some in targets.chunks(ADDRESSES_AT_ONCE) {
-        let ask = json!({ "targets": some });
-        match call(context, SHIELD_SKILL, SHIELD_METHOD, ask, deadline).await {
+        let asked: Vec<&Value> = some.iter().map(|(target, _)| target).collect();
+        let ask = json!({ "targets": asked });
+        let answer = call(context, SHIELD_SKILL, SHIELD_METHOD, ask, deadline).await;
+        // after a failure too: a port that is not granted any more would fail every look from now on
+        let things = some.iter().map(|(_, thing)| thing.clone()).collect();
+        context.looked.remember(things).await;
+        match answer {
             Ok(answer) => {
                 for report in bodies(&answer, "reports") {
                     take_report(context, report.clone(), network, summary).await;
@@ -169,11 +186,13 @@ async fn shield(context: &Context, discovery: &Value, deadline: Instant, summary
     }
 }
 
-/// What the shield skill is told of a thing that answered; nothing, when it has no open port.
-fn target(asset: &Value) -> Option<Value> {
-    let ip = asset.get("ip")?.as_str()?;
+fn open_ports(asset: &Value) -> BTreeSet<u64> {
     let port = |port: &Value| port.as_u64().or_else(|| port.get("port")?.as_u64());
-    let ports: Vec<u64> = bodies(asset, "open_ports").iter().filter_map(port).collect();
+    bodies(asset, "open_ports").iter().filter_map(port).collect()
+}
+
+/// What the shield skill is told of a thing that answered; nothing, when it has no port to look at.
+fn target(asset: &Value, ip: &str, ports: BTreeSet<u64>) -> Option<Value> {
     if ports.is_empty() {
         return None;
     }
@@ -264,7 +283,7 @@ mod tests {
 
     #[test]
     fn a_target_has_its_name_when_it_is_one() {
-        let ask = |hostname: Value| target(&json!({"ip": "10.0.0.1", "open_ports": [443], "hostname": hostname}));
+        let ask = |hostname: Value| target(&json!({ "hostname": hostname }), "10.0.0.1", [443].into());
         for name in ["files.example.org", "nas.local", "db_1", "a-b.c"] {
             let asked = json!({"ip": "10.0.0.1", "ports": [443], "hostname": name});
             assert_eq!(ask(json!(name)), Some(asked));
@@ -289,9 +308,6 @@ mod tests {
             );
         }
         assert_eq!(ask(Value::Null), Some(json!({"ip": "10.0.0.1", "ports": [443]})));
-        assert_eq!(
-            target(&json!({"ip": "10.0.0.1", "open_ports": [], "hostname": "a.b"})),
-            None
-        );
+        assert_eq!(target(&json!({"hostname": "a.b"}), "10.0.0.1", BTreeSet::new()), None);
     }
 }

@@ -6,6 +6,7 @@ mod asked;
 mod commands;
 mod courier;
 mod job;
+mod looked;
 mod parts;
 mod pulse;
 mod timer;
@@ -102,6 +103,8 @@ struct Context {
     stop: CancellationToken,
     began: Instant,
     runs: Semaphore,
+    /// What the shield skill looked at last.
+    looked: looked::Looked,
     /// Schedules somebody wants to run now.
     asked: RunNow,
     /// The nexus answers again, or lets the agent in.
@@ -163,6 +166,7 @@ impl Agent {
             move |source| AgentError::Journal { path, source }
         };
         let timer = timer::Timer::open(journal(timer::FILE)).map_err(unreadable(timer::FILE))?;
+        let looked = looked::Looked::open(journal(looked::FILE)).map_err(unreadable(looked::FILE))?;
         let commands = commands::Commands::open(journal(commands::FILE)).map_err(unreadable(commands::FILE))?;
         let now = settings.clock.now();
         let state = AgentState {
@@ -195,6 +199,7 @@ impl Agent {
             stop: CancellationToken::new(),
             began: Instant::now(),
             runs: Semaphore::new(RUNS_AT_ONCE),
+            looked,
             asked: RunNow::default(),
             back: Notify::new(),
             commands_due: Notify::new(),

@@ -223,3 +223,29 @@ async fn a_sweep_that_is_too_large_for_one_batch_arrives_in_parts() {
     });
     life.stop().await;
 }
+
+/// A finding ends when a look finds nobody there: what was open at the last look is looked at once more.
+#[tokio::test]
+async fn a_port_that_closed_is_looked_at_once_more() {
+    let server = Server::start().await;
+    let stage = Stage::new(&server);
+    let sweep = |ports: Value| {
+        json!({"discoveries": [{"target": "10.0.0.0/24", "started_at": "2026-01-01T00:00:00Z",
+            "network_fingerprint": {"fingerprint_hash": "home"}, "assets": [{"ip": "10.0.0.1", "open_ports": ports}]}]})
+    };
+    let scan = async |id: &str, ports: Value| {
+        stage.skills.will([Ok(sweep(ports)), Ok(json!({"reports": []}))]);
+        server.with(|world| world.command(id, "scan_now", json!({"targets": ["10.0.0.0/24"], "shield": true})));
+        server.until("it ended", |world| ended(world, id)).await;
+        stage.skills.called().last().unwrap().clone()
+    };
+    let looked_at = |ports: Value| json!({"targets": [{"ip": "10.0.0.1", "ports": ports}]});
+    let life = stage.start();
+    assert_eq!(scan("c1", json!([22, 6379])).await.2, looked_at(json!([22, 6379])));
+    life.stop().await;
+    // also by the next process
+    let life = stage.start();
+    assert_eq!(scan("c2", json!([22])).await.2, looked_at(json!([22, 6379])));
+    assert_eq!(scan("c3", json!([])).await.2, looked_at(json!([22])));
+    life.stop().await;
+}
