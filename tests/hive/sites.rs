@@ -256,7 +256,7 @@ fn hosts_are_found_changes_are_told_once_and_sites_with_the_same_addresses_stay_
         let (_hive, client) = hive(directory.path()).await?;
         let (berlin, oslo) = (network.site("a")?, network.site("b")?);
         let (shop, _shop) = web_of(&berlin, &mut network, 20, &[80], files.path())?;
-        let _cache = Service::redis(&shop)?;
+        let cache = Service::redis(&shop)?;
         let (desk, _desk) = web_of(&berlin, &mut network, 30, &[8080], files.path())?;
         let (_, _other) = web_of(&oslo, &mut network, 20, &[443], files.path())?;
         let first = Agent::enrol(&client, network.agent_host(&berlin, 10)?, "Berlin", "").await?;
@@ -301,6 +301,17 @@ fn hosts_are_found_changes_are_told_once_and_sites_with_the_same_addresses_stay_
         assert!(
             open.iter().any(|finding| finding["port"] == 6379),
             "an open redis is a finding: {redis}"
+        );
+
+        drop(cache);
+        scan(&client, &first, true).await?;
+        let redis = got(&client, "/api/shield-findings?site=Berlin&status=fixed").await?;
+        let fixed = redis["findings"].as_array().context("no findings")?;
+        assert!(
+            fixed
+                .iter()
+                .any(|finding| finding["port"] == 6379 && finding["status"] == "fixed"),
+            "a redis that is closed is no finding any more: {redis}"
         );
 
         let new = changes(&client, "Berlin", "new").await?.len();
