@@ -260,3 +260,18 @@ pub(crate) fn peek_tls(
         chain: session.chain,
     })
 }
+
+pub(crate) fn get_https(
+    address: &str,
+    port: u16,
+    server_name: &str,
+    most_body: u32,
+    milliseconds: u32,
+) -> Result<crate::lan::Page> {
+    let page = lan::get_https(address, port, server_name, most_body, milliseconds)?;
+    Ok(crate::lan::Page {
+        status: page.status,
+        headers: page.headers,
+        body: page.body,
+    })
+}

@@ -79,6 +79,17 @@ pub struct TlsSession {
     pub chain: Vec<Vec<u8>>,
 }
 
+/// What an HTTPS server answered to `GET /`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Page {
+    /// `200`.
+    pub status: u16,
+    /// In order, names in lower case.
+    pub headers: Vec<(String, Vec<u8>)>,
+    /// Its beginning, as far as it came.
+    pub body: Vec<u8>,
+}
+
 /// The machine's own addresses.
 pub fn links() -> Result<Vec<Link>> {
     host::links()
@@ -109,6 +120,13 @@ pub fn discover(time: Duration) -> Result<Vec<Device>> {
 /// address and port too, and counts as a connection. Printers' ports (515, 9100 to 9107) are refused whatever is granted.
 pub fn peek_tls(address: IpAddr, port: u16, server_name: &str, time: Duration) -> Result<TlsSession> {
     host::peek_tls(&address.to_string(), port, server_name, milliseconds(time))
+}
+
+/// One `GET /` by HTTPS that judges no certificate: what answers may be anybody, and of the skill's words only the server name
+/// is sent. It needs the net grant of that address and port too, and counts as a connection. `most_body` is the most of a body
+/// that is waited for, at most 64 KiB; printers' ports are refused as by [`peek_tls`].
+pub fn get_https(address: IpAddr, port: u16, server_name: &str, most_body: u32, time: Duration) -> Result<Page> {
+    host::get_https(&address.to_string(), port, server_name, most_body, milliseconds(time))
 }
 
 /// 0 means the default to the host, so no time at all is the shortest there is.

@@ -22,7 +22,7 @@ struct Watch {
 /// All of loopback, handshakes, and connections enough.
 const GRANTS: &str = "[skills.ShieldSkill]
 net = [{ to = '127.0.0.0/8', ports = ['*'] }, { to = '::1', ports = ['*'] }]
-lan = ['tls']
+lan = ['tls', 'https']
 budgets = { connections = 500 }
 ";
 
@@ -155,7 +155,7 @@ async fn certificates_of_a_server_of_today() -> Result<()> {
         ] {
             assert!(ran(&report, check, "127.0.0.1", port), "{check} {port}");
         }
-        // HTTPS headers need a certificate of a public authority
+        // it hangs up before it answers by HTTP
         assert!(!ran(&report, "http.no-hsts", "127.0.0.1", port));
     }
     let shown = report
@@ -199,6 +199,33 @@ async fn versions_and_suites_of_a_server_of_yesterday() -> Result<()> {
     }
     assert!(!found.contains(&"tls.no-tls12"), "{found:?}");
     assert_eq!(report.certificates[0].key.as_deref(), Some("rsa 1024"));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn headers_behind_a_certificate_that_nobody_signed() -> Result<()> {
+    let watch = Watch::new().await?;
+    let server = Process::openssl(&["-www", "-cipher", "DEFAULT:@SECLEVEL=0"]).await?;
+    let report = watch.report("127.0.0.1", &[server.port], None).await?;
+    let found = ids(&report);
+    for expected in ["tls.self-signed", "http.no-csp", "http.no-content-type-options"] {
+        assert!(found.contains(&expected), "{expected}: {found:?}");
+    }
+    assert!(ran(&report, "http.directory-listing", "127.0.0.1", server.port));
+    // no browser keeps HSTS for an address
+    assert!(!ran(&report, "http.no-hsts", "127.0.0.1", server.port) && !found.contains(&"http.no-hsts"));
+    let named = watch.report("127.0.0.1", &[server.port], Some("old.example")).await?;
+    assert!(ids(&named).contains(&"http.no-hsts"), "{:?}", ids(&named));
+    // without the grant nobody asks, and nothing is claimed
+    let without = Watch::granted(&GRANTS.replace(", 'https'", "")).await?;
+    let answer = without
+        .call(json!({"targets": [{"ip": "127.0.0.1", "ports": [server.port]}]}))
+        .await?;
+    let report: ShieldReport = serde_json::from_value(answer.result["reports"][0].clone())?;
+    assert!(ids(&report).contains(&"tls.self-signed") && !ids(&report).contains(&"http.no-csp"));
+    assert!(!ran(&report, "http.no-csp", "127.0.0.1", server.port));
+    let notes = answer.result["reports"][0]["notes"].to_string().replace('\\', "");
+    assert!(notes.contains("lan = [\"https\"]"), "{notes}");
     Ok(())
 }
 
@@ -363,7 +390,7 @@ async fn a_target_outside_the_grants_names_the_entry() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn handshakes_and_connections_are_grants_of_their_own() -> Result<()> {
     let server = tls_server(Certificates::new()?.good()?).await?;
-    let without = GRANTS.replace("lan = ['tls']\n", "");
+    let without = GRANTS.replace("lan = ['tls', 'https']\n", "");
     let watch = Watch::granted(&without).await?;
     let target = json!([{"ip": "127.0.0.1", "ports": [server.port]}]);
     let refused = watch.call(json!({"targets": target})).await?;

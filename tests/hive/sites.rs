@@ -30,7 +30,7 @@ ports = ["*"]
 connections = 100000
 
 [skills.ShieldSkill]
-lan = ["tls"]
+lan = ["tls", "https"]
 [[skills.ShieldSkill.net]]
 to = "192.168.1.0/24"
 ports = ["*"]

@@ -12,7 +12,7 @@ use crate::log::Level;
 use crate::progress::Task;
 use crate::{Error, Result};
 
-pub(crate) use super::lan::{browse, discover, links, neighbours, peek_tls, reverse};
+pub(crate) use super::lan::{browse, discover, get_https, links, neighbours, peek_tls, reverse};
 
 const TIME_LEFT: Duration = Duration::from_secs(30);
 

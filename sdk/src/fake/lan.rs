@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::{Host, refused, with};
-use crate::lan::{Device, Link, Neighbour, Service, TlsSession};
+use crate::lan::{Device, Link, Neighbour, Page, Service, TlsSession};
 use crate::{Error, Result};
 
 impl Host {
@@ -43,6 +43,12 @@ impl Host {
         self.state.grants.lan.tls.insert(peer, session);
         self
     }
+
+    /// Grants a `GET /` by HTTPS to one address and port, and says what comes of it.
+    pub fn https(mut self, peer: SocketAddr, page: Result<Page>) -> Self {
+        self.state.grants.lan.https.insert(peer, page);
+        self
+    }
 }
 
 pub(crate) fn links() -> Result<Vec<Link>> {
@@ -75,13 +81,36 @@ pub(crate) fn discover(_milliseconds: u32) -> Result<Vec<Device>> {
 }
 
 pub(crate) fn peek_tls(address: &str, port: u16, server_name: &str, _milliseconds: u32) -> Result<TlsSession> {
-    let address: IpAddr = address
-        .parse()
-        .map_err(|_| Error::InvalidParams(format!("`{address}` is no address")))?;
-    let peer = SocketAddr::new(address, port);
+    let peer = peer(address, port)?;
     let answer = with(|state| {
         state.record.peeks.push((peer, server_name.to_owned()));
         state.grants.lan.tls.get(&peer).cloned()
     });
     answer.unwrap_or_else(|| refused("lan", &format!("tls {peer}")))
+}
+
+pub(crate) fn get_https(
+    address: &str,
+    port: u16,
+    server_name: &str,
+    most_body: u32,
+    _milliseconds: u32,
+) -> Result<Page> {
+    let peer = peer(address, port)?;
+    let answer = with(|state| {
+        state.record.pages.push((peer, server_name.to_owned()));
+        state.grants.lan.https.get(&peer).cloned()
+    });
+    let mut answer = answer.unwrap_or_else(|| refused("lan", "https"));
+    if let Ok(page) = &mut answer {
+        page.body.truncate(usize::try_from(most_body).unwrap_or(usize::MAX));
+    }
+    answer
+}
+
+fn peer(address: &str, port: u16) -> Result<SocketAddr> {
+    let address: IpAddr = address
+        .parse()
+        .map_err(|_| Error::InvalidParams(format!("`{address}` is no address")))?;
+    Ok(SocketAddr::new(address, port))
 }

@@ -27,7 +27,7 @@ use serde_json::Value;
 
 use crate::command::{Command, Output};
 use crate::http::{Request, Response};
-use crate::lan::{Device, Link, Neighbour, Service, TlsSession};
+use crate::lan::{Device, Link, Neighbour, Page, Service, TlsSession};
 use crate::{Refusal, Result};
 
 pub use record::{LogLine, Recorder, Report};
@@ -80,6 +80,7 @@ struct Lan {
     services: Option<Vec<Service>>,
     devices: Option<Vec<Device>>,
     tls: BTreeMap<SocketAddr, Result<TlsSession>>,
+    https: BTreeMap<SocketAddr, Result<Page>>,
 }
 
 impl Host {

@@ -44,6 +44,7 @@ pub(super) struct Record {
     pub(super) partials: Vec<Value>,
     pub(super) reports: Vec<Report>,
     pub(super) peeks: Vec<(SocketAddr, String)>,
+    pub(super) pages: Vec<(SocketAddr, String)>,
 }
 
 /// Keeps a fake host installed, and tells what happened to it.
@@ -97,6 +98,12 @@ impl Recorder {
     #[must_use]
     pub fn peeks(&self) -> Vec<(SocketAddr, String)> {
         self.state.borrow().record.peeks.clone()
+    }
+
+    /// Pages asked for by HTTPS whoever answers (`lan`), with the server name of each, refused ones too.
+    #[must_use]
+    pub fn pages(&self) -> Vec<(SocketAddr, String)> {
+        self.state.borrow().record.pages.clone()
     }
 
     /// A cached value, as stored.

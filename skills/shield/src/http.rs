@@ -1,10 +1,10 @@
-//! Module `http`: what one `GET /` shows. Plain HTTP is spoken over a socket; HTTPS through the host's client, which
-//! insists on a good certificate. Values of cookies are never repeated.
+//! Module `http`: what one `GET /` shows. Plain HTTP is spoken over a socket; HTTPS by the host, whoever signed for the server.
+//! Values of cookies are never repeated.
 
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::SocketAddr;
 use std::time::Duration;
 
-use venom_sdk::{Error, Result as SkillResult, http as client};
+use venom_sdk::{Error, Result as SkillResult, lan};
 
 use crate::check::{Check, Look, Severity, Verdict, evidence};
 use crate::line::Trouble;
@@ -115,6 +115,8 @@ pub(crate) static CHECKS: [&Check; 12] = [
 pub(crate) struct Facts {
     /// Whether it came by HTTPS.
     pub(crate) secure: bool,
+    /// Whether it was asked for by a name.
+    pub(crate) named: bool,
     pub(crate) status: u16,
     /// In order, names in lower case.
     pub(crate) headers: Vec<(String, String)>,
@@ -168,6 +170,11 @@ pub(crate) fn judge(facts: &Facts) -> Verdict {
 
 fn judge_encryption(facts: &Facts, verdict: &mut Verdict) {
     if facts.secure {
+        if !facts.named {
+            // no browser keeps it for an address (RFC 6797), so an address need not say it
+            verdict.open.push(&NO_HSTS);
+            return;
+        }
         let max_age = facts.header("strict-transport-security").and_then(max_age);
         verdict.add_if(max_age.unwrap_or(0) == 0, &NO_HSTS, || match max_age {
             Some(_) => "Its `max-age` is 0, which switches it off.".to_owned(),
@@ -276,6 +283,9 @@ fn is_listing(body: &str) -> bool {
     .any(|sign| body.contains(sign))
 }
 
+/// The part of `lan` that asks by HTTPS, as refusals call it.
+const HTTPS: &str = "https";
+
 /// Most bytes of a head, most headers of it, and how much of a body is looked at.
 const MOST: usize = 64 * 1024;
 const HEADERS: usize = 128;
@@ -335,6 +345,7 @@ pub(crate) fn read(heard: &[u8], ended: bool) -> Option<Look<Facts>> {
     };
     let facts = Facts {
         secure: false,
+        named: false,
         status: response.code.unwrap_or_default(),
         headers: response.headers.iter().map(text).collect(),
         body: String::from_utf8_lossy(body.get(..BODY).unwrap_or(body)).into_owned(),
@@ -351,47 +362,35 @@ pub(crate) fn is_whole_when_hung_up(heard: &[u8]) -> bool {
     matches!(read(heard, true), Some(Look::Seen(facts)) if facts.header("content-length").is_none())
 }
 
-/// Asks `GET /` by HTTPS, by name: the host's client trusts public certificates only, and asks the operator's `http`
-/// and `dns` grants. What it cannot do is no error, but unknown.
+/// Ports of TLS where something else is known to be, and a request for a page would be noise in its log: mail, news, LDAP, name
+/// servers, FTP, telnet, IRC, SIP and message brokers.
+const NO_PAGES: [u16; 18] = [
+    465, 563, 636, 853, 989, 990, 992, 993, 994, 995, 3269, 5061, 5223, 5269, 5349, 5671, 6697, 8883,
+];
+
+/// Asks `GET /` by HTTPS of whoever answers there: the host asks, and judges no certificate. What it cannot do, or may not, is
+/// no error, but unknown.
 pub(crate) fn look_securely(place: SocketAddr, hostname: Option<&str>, time: Duration) -> SkillResult<Look<Facts>> {
-    let Some(name) = hostname else {
+    if NO_PAGES.contains(&place.port()) {
         return Ok(Look::Unknown(
-            "answers by HTTPS are looked at by name only: give `hostname`".to_owned(),
+            "the port is known for something else than pages, so none was asked for".to_owned(),
         ));
-    };
-    // the name could lead elsewhere, and what is found there is not this host's
-    let mut found = match (name, place.port()).to_socket_addrs() {
-        Ok(found) => found.peekable(),
-        Err(error) => {
-            return Ok(Look::Unknown(format!(
-                "`{}` cannot be looked up: {error}",
-                evidence(name.as_bytes())
-            )));
-        }
-    };
-    if found.peek().is_none() || !found.all(|address| address == place) {
-        let words = format!(
-            "`{}` is not, or not only, the name of this address",
-            evidence(name.as_bytes())
-        );
-        return Ok(Look::Unknown(words));
     }
-    let request = client::get(format!("https://{name}:{}/", place.port()))
-        .header("accept", "*/*")
-        .timeout(time)
-        .largest_body(MOST);
-    match request.send() {
-        Ok(response) => Ok(Look::Seen(Facts {
+    let body = u32::try_from(BODY).unwrap_or(u32::MAX);
+    match lan::get_https(place.ip(), place.port(), hostname.unwrap_or_default(), body, time) {
+        Ok(page) => Ok(Look::Seen(Facts {
             secure: true,
-            status: response.status,
-            headers: response
+            named: hostname.is_some(),
+            status: page.status,
+            headers: page
                 .headers
                 .into_iter()
                 .map(|(name, value)| (name, String::from_utf8_lossy(&value).into_owned()))
                 .collect(),
-            body: String::from_utf8_lossy(response.body.get(..BODY).unwrap_or(&response.body)).into_owned(),
+            body: String::from_utf8_lossy(&page.body).into_owned(),
         })),
-        Err(Error::Cancelled) => Err(Error::Cancelled),
+        Err(error @ (Error::Cancelled | Error::Limit(_))) => Err(error),
+        Err(Error::Denied(refusal)) if refusal.target != HTTPS => Err(Error::Denied(refusal)),
         Err(error) => Ok(Look::Unknown(format!(
             "HTTPS: {}",
             evidence(error.to_string().as_bytes())

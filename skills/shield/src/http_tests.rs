@@ -1,8 +1,9 @@
 //! Every check both ways.
 
 use proptest::prelude::*;
+use venom_sdk::Refusal;
 use venom_sdk::fake::Host;
-use venom_sdk::http::Response;
+use venom_sdk::lan::Page;
 
 use super::*;
 use crate::check::ids;
@@ -23,6 +24,7 @@ fn good() -> Facts {
     ];
     Facts {
         secure: true,
+        named: true,
         status: 200,
         headers: headers
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
@@ -100,6 +102,7 @@ fn plain_http_leads_to_https_or_is_told() {
     };
     assert_eq!(fires(&plain), ["http.plain"]);
     let away = |location: &str| Facts {
+        named: true,
         secure: false,
         status: 301,
         headers: vec![("location".to_owned(), location.to_owned())],
@@ -108,6 +111,7 @@ fn plain_http_leads_to_https_or_is_told() {
     assert_eq!(fires(&away("HTTPS://a.example/")), [""; 0]);
     assert_eq!(fires(&away("/login")), ["http.plain"]);
     let asks = Facts {
+        named: true,
         secure: false,
         status: 401,
         headers: vec![("www-authenticate".to_owned(), "Basic realm=\"x\"".to_owned())],
@@ -224,35 +228,63 @@ fn answers_are_read_when_they_are_whole() {
 }
 
 #[test]
-fn https_is_asked_by_name_where_that_is_granted() {
+fn https_is_asked_of_whoever_answers_where_that_is_granted() {
     let place: SocketAddr = "127.0.0.1:8443".parse().unwrap();
     let time = Duration::from_secs(1);
-    let unknown = |hostname: Option<&str>| match look_securely(place, hostname, time) {
+    let unknown = |place: SocketAddr| match look_securely(place, None, time) {
         Ok(Look::Unknown(why)) => why,
         other => panic!("{other:?}"),
     };
-    let _nothing = Host::new().install();
-    assert!(unknown(None).contains("`hostname`"));
-    assert!(
-        unknown(Some("127.0.0.2")).contains("not the name") || unknown(Some("127.0.0.2")).contains("not, or not only")
-    );
-    assert!(unknown(Some("127.0.0.1")).contains("does not grant"));
-    let _host = Host::new()
-        .http("127.0.0.1:8443", |request| {
-            assert_eq!(
-                (request.method.as_str(), request.url.as_str()),
-                ("GET", "https://127.0.0.1:8443/")
-            );
-            let mut response = Response::new(200, "<html>");
-            response.headers.push(("server".to_owned(), b"nginx/1.2.3".to_vec()));
-            Ok(response)
-        })
-        .install();
-    let Ok(Look::Seen(facts)) = look_securely(place, Some("127.0.0.1"), time) else {
-        panic!("not seen")
+    let host = Host::new().install();
+    assert!(unknown(place).contains("does not grant"));
+    // servers of mail and the like are not asked for pages
+    assert!(unknown("127.0.0.1:993".parse().unwrap()).contains("something else"));
+    assert_eq!(host.pages(), [(place, String::new())]);
+    let page = Page {
+        status: 200,
+        headers: vec![("server".to_owned(), b"nginx/1.2.3".to_vec())],
+        body: [b"<html>".to_vec(), vec![b'x'; 2 * BODY]].concat(),
     };
-    assert!(facts.secure && facts.status == 200 && facts.body == "<html>");
+    let host = Host::new().https(place, Ok(page)).install();
+    let seen = |hostname| match look_securely(place, hostname, time) {
+        Ok(Look::Seen(facts)) => facts,
+        other => panic!("{other:?}"),
+    };
+    let facts = seen(Some("nas.lan"));
+    assert!(facts.secure && facts.named && facts.status == 200 && facts.body.starts_with("<html>"));
+    assert_eq!(facts.body.len(), BODY);
     assert!(fires(&facts).contains(&"http.no-hsts") && fires(&facts).contains(&"http.version-disclosed"));
+    // browsers keep HSTS for names only
+    let verdict = judge(&seen(None));
+    assert!(ids(&verdict).contains(&"http.version-disclosed") && !ids(&verdict).contains(&"http.no-hsts"));
+    assert_eq!(verdict.open, [&NO_HSTS]);
+    assert_eq!(host.pages(), [(place, "nas.lan".to_owned()), (place, String::new())]);
+}
+
+#[test]
+fn what_ends_the_call_is_not_unknown() {
+    let place: SocketAddr = "127.0.0.1:8443".parse().unwrap();
+    let elsewhere = Refusal {
+        capability: "net".to_owned(),
+        target: format!("tcp {place}"),
+        reason: "it is not granted".to_owned(),
+        missing_grant: String::new(),
+    };
+    for error in [
+        Error::Cancelled,
+        Error::Limit("connections".to_owned()),
+        elsewhere.into(),
+    ] {
+        let _host = Host::new().https(place, Err(error.clone())).install();
+        assert_eq!(look_securely(place, None, Duration::from_secs(1)), Err(error));
+    }
+    let _host = Host::new()
+        .https(place, Err(Error::TimedOut("3s".to_owned())))
+        .install();
+    assert!(matches!(
+        look_securely(place, None, Duration::from_secs(1)),
+        Ok(Look::Unknown(_))
+    ));
 }
 
 proptest! {

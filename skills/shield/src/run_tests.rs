@@ -163,7 +163,7 @@ fn a_handshake_that_fails_leaves_the_certificate_open() {
     assert!(!run.contains("versions.end-of-life@"), "{run}");
     let notes = report["notes"].to_string();
     assert!(
-        notes.contains("too old a TLS") && notes.contains("give `hostname`"),
+        notes.contains("too old a TLS") && notes.contains("does not grant"),
         "{notes}"
     );
 }

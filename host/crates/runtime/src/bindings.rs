@@ -19,6 +19,7 @@ wasmtime::component::bindgen!({
         "venom:skill/lan.browse": async,
         "venom:skill/lan.discover": async,
         "venom:skill/lan.peek-tls": async,
+        "venom:skill/lan.get-https": async,
         default: trappable,
     },
     exports: { default: async },

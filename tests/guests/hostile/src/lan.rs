@@ -47,6 +47,28 @@ pub(crate) fn peek(address: &str, port: u16, name: &str, milliseconds: u32) -> A
     Attempt::of("saw", told)
 }
 
+/// Status, headers and the body as text, then how many bytes it had.
+pub(crate) fn page(address: &str, port: u16, name: &str, body: u32, milliseconds: u32) -> Attempt {
+    let time = Duration::from_millis(milliseconds.into());
+    let address = address.parse::<IpAddr>().map_err(Error::from);
+    let got = address.and_then(|address| lan::get_https(address, port, name, body, time));
+    let told = got.map(|page| {
+        let headers: Vec<String> = page
+            .headers
+            .iter()
+            .map(|(name, value)| format!("{name}: {}", String::from_utf8_lossy(value)))
+            .collect();
+        let beginning: String = String::from_utf8_lossy(&page.body).chars().take(100).collect();
+        format!(
+            "{} [{}] `{beginning}` {} bytes",
+            page.status,
+            headers.join(", "),
+            page.body.len()
+        )
+    });
+    Attempt::of("got", told)
+}
+
 pub(crate) fn peek_flood(address: &str, port: u16, count: u32) -> Attempt {
     for had in 0..count {
         let attempt = peek(address, port, "", 0);

@@ -290,6 +290,17 @@ impl HostileSkill {
         lan::peek(&address, port, &name, milliseconds)
     }
 
+    /// Gets a page by HTTPS from whoever answers.
+    fn get_https(
+        address: String,
+        port: u16,
+        #[default("")] name: String,
+        #[default(4096)] body: u32,
+        #[default(2000)] milliseconds: u32,
+    ) -> Attempt {
+        lan::page(&address, port, &name, body, milliseconds)
+    }
+
     /// Shakes hands over and over.
     fn peek_flood(address: String, port: u16, count: u32) -> Attempt {
         lan::peek_flood(&address, port, count)

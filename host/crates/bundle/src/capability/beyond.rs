@@ -137,7 +137,7 @@ mod tests {
         assert_eq!(request(all).beyond(&Request::anything()), [""; 0]);
         assert_eq!(
             Request::anything().beyond(&request(all)).len(),
-            13,
+            14,
             "all but the cache and two of `lan`"
         );
         assert_eq!(Request::anything().beyond(&Request::anything()), [""; 0]);

@@ -20,17 +20,20 @@ pub enum Lan {
     Ssdp,
     /// TLS handshakes that judge nothing; the address and port need a net grant too.
     Tls,
+    /// One `GET /` by HTTPS that judges no certificate; the address and port need a net grant too.
+    Https,
 }
 
 impl Lan {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Links,
         Self::Neighbours,
         Self::Reverse,
         Self::Mdns,
         Self::Ssdp,
         Self::Tls,
+        Self::Https,
     ];
 
     /// As documents write it.
@@ -43,6 +46,7 @@ impl Lan {
             Self::Mdns => "mdns",
             Self::Ssdp => "ssdp",
             Self::Tls => "tls",
+            Self::Https => "https",
         }
     }
 }

@@ -8,6 +8,7 @@ mod links;
 #[cfg(target_os = "linux")]
 mod linux;
 mod mdns;
+mod page;
 mod reverse;
 mod ssdp;
 mod text;
@@ -17,14 +18,14 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 use venom_bundle::capability::Lan;
 
 use super::Refusal;
 use super::net::AddressPolicy;
 use super::refusal::policy_key;
 use crate::bindings::GuestError;
-use crate::bindings::venom::skill::lan::{Device, Host, Link, Neighbour, Service, TlsSession};
+use crate::bindings::venom::skill::lan::{Device, Host, Link, Neighbour, Page, Service, TlsSession};
 use crate::state::CallState;
 
 #[cfg(not(target_os = "linux"))]
@@ -39,7 +40,7 @@ pub(crate) use tls::Peek;
 const LONGEST: Duration = Duration::from_secs(10);
 /// How long `browse` and `discover` listen unless told otherwise.
 const LISTEN: Duration = Duration::from_secs(2);
-/// How long a TLS handshake may take unless told otherwise.
+/// How long a TLS handshake, or a page by HTTPS, may take unless told otherwise.
 const HANDSHAKE: Duration = Duration::from_secs(3);
 /// Longest a name is waited for. A resolver that is not there takes much longer to say so.
 const RESOLVE: Duration = Duration::from_secs(3);
@@ -141,7 +142,7 @@ impl Host for CallState {
     ) -> Result<TlsSession, GuestError> {
         self.may(Lan::Tls)?;
         let peer = SocketAddr::new(address(&text)?, port);
-        tls::spare_printers(peer)?;
+        tls::spare_printers(Lan::Tls, peer)?;
         let name = tls::server_name(peer.ip(), &server_name)?;
         let limit = time(timeout_ms, HANDSHAKE);
         let net = self.net().clone();
@@ -151,6 +152,37 @@ impl Host for CallState {
             Err(GuestError::TimedOut(format!(
                 "no TLS handshake with {peer} within {limit:?}"
             )))
+        })
+    }
+
+    async fn get_https(
+        &mut self,
+        text: String,
+        port: u16,
+        server_name: String,
+        most_body: u32,
+        timeout_ms: u32,
+    ) -> Result<Page, GuestError> {
+        self.may(Lan::Https)?;
+        let peer = SocketAddr::new(address(&text)?, port);
+        tls::spare_printers(Lan::Https, peer)?;
+        let name = tls::server_name(peer.ip(), &server_name)?;
+        let limit = time(timeout_ms, HANDSHAKE);
+        let until = Instant::now() + limit;
+        let net = self.net().clone();
+        let permit = || net.open_tcp(peer).map_err(GuestError::from);
+        let late = |_| GuestError::TimedOut(format!("no answer by HTTPS of {peer} within {limit:?}"));
+        let connecting = Peek::shared().for_http(peer, &name, permit);
+        let stream = timeout_at(until, connecting).await.map_err(late)??;
+        let question = page::Question {
+            peer,
+            name: &name,
+            most_body,
+            until,
+        };
+        question.ask(stream).await.map_err(|trouble| match trouble {
+            page::Trouble::Late(elapsed) => late(elapsed),
+            page::Trouble::Broken(error) => GuestError::Failed(format!("no answer by HTTPS of {peer}: {error}")),
         })
     }
 }

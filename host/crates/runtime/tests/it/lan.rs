@@ -9,7 +9,7 @@ use std::time::Duration;
 use mdns_sd::{IfKind, ServiceDaemon, ServiceInfo};
 use serde_json::{Value, json};
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, UdpSocket};
 use tokio_rustls::TlsAcceptor;
 use venom_bundle::capability::{Grants, Lan, NetGrant, NetProtocol};
@@ -46,6 +46,7 @@ async fn every_function_is_a_grant_of_its_own() {
         (Lan::Mdns, "browse", json!({"milliseconds": 1})),
         (Lan::Ssdp, "discover", json!({"milliseconds": 1})),
         (Lan::Tls, "peek_tls", json!({"address": "127.0.0.1", "port": 1})),
+        (Lan::Https, "get_https", json!({"address": "127.0.0.1", "port": 1})),
     ];
     for (part, method, parameters) in methods {
         let others: Vec<Lan> = Lan::ALL.into_iter().filter(|other| *other != part).collect();
@@ -85,19 +86,7 @@ async fn names_are_told_of_granted_addresses() {
 
 /// A TLS server with a certificate of its own making that speaks these protocols, and what it was sent after the handshake.
 async fn tls_server(protocols: &[&[u8]]) -> (SocketAddr, usize, tokio::sync::mpsc::Receiver<(Option<String>, usize)>) {
-    let made = rcgen::generate_simple_self_signed(vec!["box.lan".to_owned()]).unwrap();
-    let certificate = made.cert.der().clone();
-    let length = certificate.len();
-    let key = rustls::pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    let config = config
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![certificate], key);
-    let mut config = config.unwrap();
-    config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
-    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let (acceptor, length) = acceptor(protocols);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (tell, told) = tokio::sync::mpsc::channel(64);
@@ -113,6 +102,23 @@ async fn tls_server(protocols: &[&[u8]]) -> (SocketAddr, usize, tokio::sync::mps
         }
     });
     (address, length, told)
+}
+
+/// With a certificate of its own making, and how long that is.
+fn acceptor(protocols: &[&[u8]]) -> (TlsAcceptor, usize) {
+    let made = rcgen::generate_simple_self_signed(vec!["box.lan".to_owned()]).unwrap();
+    let certificate = made.cert.der().clone();
+    let length = certificate.len();
+    let key = rustls::pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let config = config
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate], key);
+    let mut config = config.unwrap();
+    config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+    (TlsAcceptor::from(Arc::new(config)), length)
 }
 
 #[tokio::test]
@@ -185,6 +191,126 @@ async fn a_server_that_says_nothing_is_waited_for_no_longer_than_asked() {
     let parameters = json!({"address": "127.0.0.1", "port": port, "milliseconds": 50});
     let why = detail(&skill, "peek_tls", parameters, false).await;
     assert!(why.contains("within 50ms"), "{why}");
+}
+
+/// An HTTPS server with a certificate of its own making that says this to whoever asks, then waits; and what it was asked.
+async fn https_server(said: Vec<u8>) -> (SocketAddr, tokio::sync::mpsc::Receiver<(Option<String>, String)>) {
+    let (acceptor, _) = acceptor(&[b"http/1.1"]);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (tell, told) = tokio::sync::mpsc::channel(64);
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let (acceptor, said, tell) = (acceptor.clone(), said.clone(), tell.clone());
+            tokio::spawn(async move {
+                let Ok(mut stream) = acceptor.accept(stream).await else {
+                    return;
+                };
+                let name = stream.get_ref().1.server_name().map(str::to_owned);
+                let mut asked = vec![0; 4096];
+                let length = stream.read(&mut asked).await.unwrap_or(0);
+                let asked = String::from_utf8_lossy(&asked[..length]).into_owned();
+                tell.send((name, asked)).await.unwrap();
+                // the peer may go before it has heard all, and is waited for: not everybody hangs up
+                let _ = stream.write_all(&said).await;
+                let _ = stream.read_to_end(&mut Vec::new()).await;
+            });
+        }
+    });
+    (address, told)
+}
+
+#[tokio::test]
+async fn a_page_is_got_from_whoever_answers_and_the_question_is_the_hosts() {
+    let page = "HTTP/1.1 401 Unauthorized\r\nServer: box/1.2\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\n\
+                Location: https://127.0.0.1/x\r\nContent-Length: 5\r\n\r\nhello";
+    let (server, mut asked) = https_server(page.into()).await;
+    let skill = with(&[Lan::Https], &["127.0.0.1"]);
+    let parameters = json!({"address": "127.0.0.1", "port": server.port(), "name": "other.example"});
+    let got = detail(&skill, "get_https", parameters, true).await;
+    assert_eq!(
+        got,
+        "got \"401 [server: box/1.2, set-cookie: a=1, set-cookie: b=2, location: https://127.0.0.1/x, content-length: 5] `hello` 5 bytes\""
+    );
+    let question = |host: &str| {
+        format!("GET / HTTP/1.1\r\nhost: {host}\r\nuser-agent: venom\r\naccept: */*\r\nconnection: close\r\n\r\n")
+    };
+    let port = server.port();
+    let by_name = question(&format!("other.example:{port}"));
+    assert_eq!(asked.recv().await, Some((Some("other.example".to_owned()), by_name)));
+    let parameters = json!({"address": "127.0.0.1", "port": port});
+    detail(&skill, "get_https", parameters.clone(), true).await;
+    let by_address = question(&format!("127.0.0.1:{port}"));
+    assert_eq!(asked.recv().await, Some((None, by_address)));
+    for name in ["a b", "x\r\ny: z", "a/../b"] {
+        let mut odd = parameters.clone();
+        odd["name"] = json!(name);
+        let why = detail(&skill, "get_https", odd, false).await;
+        assert!(why.contains("is no server name"), "{why}");
+    }
+}
+
+#[tokio::test]
+async fn answers_by_https_are_bounded_in_headers_bytes_and_time() {
+    let skill = with(&[Lan::Https], &["127.0.0.1"]);
+    let got = async |said: Vec<u8>, body: u32, escaped: bool| {
+        let (server, _asked) = https_server(said).await;
+        let asked = json!({"address": "127.0.0.1", "port": server.port(), "body": body, "milliseconds": 700});
+        detail(&skill, "get_https", asked, escaped).await
+    };
+    let long = |said: usize| [b"HTTP/1.1 200 OK\r\n\r\n".to_vec(), vec![b'x'; said]].concat();
+    let cut = got(long(10_000), 10, true).await;
+    assert!(cut.ends_with("`xxxxxxxxxx` 10 bytes\""), "{cut}");
+    let none = got(long(10_000), 0, true).await;
+    assert!(none.ends_with("`` 0 bytes\""), "{none}");
+    let most = got(long(200_000), u32::MAX, true).await;
+    assert!(most.ends_with(" 65536 bytes\""), "{most}");
+    // a body that never ends is told as far as it came, a head that never does is not
+    let unfinished = got(long(7), 4096, true).await;
+    assert!(unfinished.ends_with("`xxxxxxx` 7 bytes\""), "{unfinished}");
+    let late = got(b"HTTP/1.1 200 OK\r\nServer: ".to_vec(), 4096, false).await;
+    assert!(late.contains("within 700ms"), "{late}");
+    let head = |headers: usize, length: usize| {
+        let header = format!("a: {}\r\n", "x".repeat(length));
+        format!("HTTP/1.1 200 OK\r\n{}\r\n", header.repeat(headers)).into_bytes()
+    };
+    got(head(128, 1), 0, true).await;
+    for (headers, length) in [(129, 1), (100, 1000), (70, 1000), (1, 70_000)] {
+        let why = got(head(headers, length), 0, false).await;
+        assert!(why.contains("no answer by HTTPS of 127.0.0.1:"), "{why}");
+    }
+    for strange in ["220 mail.example ESMTP\r\n", "SSH-2.0-x\r\n", "\u{0}\u{1}\u{2}"] {
+        let why = got(strange.into(), 0, false).await;
+        assert!(why.contains("no answer by HTTPS"), "{strange}: {why}");
+    }
+}
+
+#[tokio::test]
+async fn pages_come_only_from_where_sockets_may_go_and_count_as_connections() {
+    let (server, mut asked) = https_server(b"HTTP/1.1 204 No Content\r\n\r\n".to_vec()).await;
+    let page = |port: u16| json!({"address": "127.0.0.1", "port": port});
+    for to in ["127.0.0.2", "0.0.0.0/0"] {
+        let why = detail(&with(&[Lan::Https], &[to]), "get_https", page(server.port()), false).await;
+        assert!(why.contains("net denied for"), "{why}");
+    }
+    let mut grants = Grants {
+        lan: vec![Lan::Https],
+        net: vec![NetGrant {
+            to: "127.0.0.0/8".to_owned(),
+            ports: vec!["*".to_owned()],
+            protocols: vec![NetProtocol::Tcp],
+        }],
+        ..Grants::default()
+    };
+    let why = detail(&hostile(grants.clone()), "get_https", page(9100), false).await;
+    assert!(
+        why.contains("lan denied for `https 127.0.0.1:9100`") && why.contains("would print"),
+        "{why}"
+    );
+    grants.budgets.connections = 0;
+    let why = detail(&hostile(grants), "get_https", page(server.port()), false).await;
+    assert!(why.contains("budget `connections` (0 a call)"), "{why}");
+    assert!(asked.try_recv().is_err(), "somebody asked");
 }
 
 #[tokio::test]

@@ -1,5 +1,5 @@
-//! One TLS handshake, to see what a server shows of itself. Nothing it shows is judged and nothing is sent after it: who it
-//! really is stays unknown, so no answer of it may be taken for proof.
+//! One TLS handshake, to see what a server shows of itself. Nothing it shows is judged: who it really is stays unknown, so no
+//! answer of it may be taken for proof.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -11,6 +11,8 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{AlertDescription, ClientConfig, DigitallySignedStruct, SignatureScheme};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use venom_bundle::capability::Lan;
 
 use super::text;
 use crate::bindings::GuestError;
@@ -31,14 +33,14 @@ pub(super) fn server_name(address: IpAddr, asked: &str) -> Result<ServerName<'st
 
 /// Printers' ports (LPD and raw printing): whatever comes there may be printed, and a ClientHello is no exception. No
 /// grant changes that.
-pub(super) fn spare_printers(peer: SocketAddr) -> Result<(), GuestError> {
+pub(super) fn spare_printers(part: Lan, peer: SocketAddr) -> Result<(), GuestError> {
     if !matches!(peer.port(), 515 | 9100..=9107) {
         return Ok(());
     }
     Err(GuestError::from(Refusal {
         capability: "lan",
-        target: format!("tls {peer}"),
-        reason: "a printer may listen there, and would print the handshake".to_owned(),
+        target: format!("{part} {peer}"),
+        reason: "a printer may listen there, and would print what it is sent".to_owned(),
         missing_grant: String::new(),
     }))
 }
@@ -46,6 +48,7 @@ pub(super) fn spare_printers(peer: SocketAddr) -> Result<(), GuestError> {
 /// What looks at servers. The same for all calls: nothing is resumed, so nothing of one call is left for another.
 pub(crate) struct Peek {
     with_protocols: Option<TlsConnector>,
+    http: Option<TlsConnector>,
     plain: Option<TlsConnector>,
 }
 
@@ -54,20 +57,43 @@ impl Peek {
         static SHARED: OnceLock<Peek> = OnceLock::new();
         SHARED.get_or_init(|| Self {
             with_protocols: connector(&[b"h2", b"http/1.1"]),
+            http: connector(&[b"http/1.1"]),
             plain: connector(&[]),
         })
     }
 
-    /// Connects, shakes hands and goes. Servers that speak none of the protocols we name may hang up; those are asked
-    /// again without. `permit` is asked before each connection.
+    /// Connects, shakes hands and goes.
     pub(super) async fn session(
         &self,
         peer: SocketAddr,
         name: &ServerName<'static>,
         permit: impl Fn() -> Result<(), GuestError>,
     ) -> Result<TlsSession, GuestError> {
+        let stream = self.connect(self.with_protocols.as_ref(), peer, name, permit).await;
+        stream.map(|stream| shown(&stream))
+    }
+
+    /// Connects and shakes hands, to speak HTTP/1.1.
+    pub(super) async fn for_http(
+        &self,
+        peer: SocketAddr,
+        name: &ServerName<'static>,
+        permit: impl Fn() -> Result<(), GuestError>,
+    ) -> Result<TlsStream<TcpStream>, GuestError> {
+        self.connect(self.http.as_ref(), peer, name, permit).await
+    }
+
+    /// Servers that speak none of the protocols we name may hang up; those are asked again without. `permit` is asked before
+    /// each connection.
+    async fn connect(
+        &self,
+        connector: Option<&TlsConnector>,
+        peer: SocketAddr,
+        name: &ServerName<'static>,
+        permit: impl Fn() -> Result<(), GuestError>,
+    ) -> Result<TlsStream<TcpStream>, GuestError> {
         permit()?;
-        match attempt(self.with_protocols.as_ref(), peer, name).await {
+        match attempt(connector, peer, name).await {
             Err(Trouble::Handshake(error)) if is_about_protocols(&error) => {
                 permit()?;
                 attempt(self.plain.as_ref(), peer, name).await
@@ -96,16 +122,17 @@ async fn attempt(
     connector: Option<&TlsConnector>,
     peer: SocketAddr,
     name: &ServerName<'static>,
-) -> Result<TlsSession, Trouble> {
+) -> Result<TlsStream<TcpStream>, Trouble> {
     let connector = connector.ok_or_else(|| Trouble::NoConnection(io::Error::other("TLS is not available")))?;
     let stream = TcpStream::connect(peer).await.map_err(Trouble::NoConnection)?;
-    let stream = connector
-        .connect(name.clone(), stream)
-        .await
-        .map_err(Trouble::Handshake)?;
+    let shaken = connector.connect(name.clone(), stream).await;
+    shaken.map_err(Trouble::Handshake)
+}
+
+fn shown(stream: &TlsStream<TcpStream>) -> TlsSession {
     let (_, session) = stream.get_ref();
     let chain = session.peer_certificates().unwrap_or_default();
-    Ok(TlsSession {
+    TlsSession {
         version: session
             .protocol_version()
             .and_then(|version| version.as_str())
@@ -121,7 +148,7 @@ async fn attempt(
             .map(|name| text::tame(&String::from_utf8_lossy(name)))
             .unwrap_or_default(),
         chain: chain.iter().take(MOST_CERTIFICATES).map(|one| one.to_vec()).collect(),
-    })
+    }
 }
 
 /// Servers refuse protocols they do not know with an alert of its own, or with no more than a closed connection.
@@ -205,7 +232,7 @@ mod tests {
 
     #[test]
     fn printers_are_spared() {
-        let at = |port| spare_printers(SocketAddr::from(([10, 0, 0, 1], port)));
+        let at = |port| spare_printers(Lan::Tls, SocketAddr::from(([10, 0, 0, 1], port)));
         assert!((9100..=9107).chain([515]).all(|port| at(port).is_err()));
         assert!([443, 514, 516, 9099, 9108].into_iter().all(|port| at(port).is_ok()));
     }
