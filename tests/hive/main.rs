@@ -9,6 +9,7 @@ mod bad_input;
 mod calls;
 mod chaos;
 mod liveness;
+mod netscan;
 mod old_agents;
 mod processes;
 mod releases;

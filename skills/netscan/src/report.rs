@@ -30,6 +30,9 @@ pub(crate) struct Discovery {
     /// Tried on every address; absent when the sweep was broken off.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) ports_scanned: Option<Vec<u16>>,
+    /// Not tried, as the policy does not let it be reached: `192.168.1.5:8000`. Its port is not in `ports_scanned`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) left_out: Vec<String>,
 }
 
 /// Which network it was.

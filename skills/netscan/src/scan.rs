@@ -79,6 +79,11 @@ impl Scan {
         let time = end.saturating_duration_since(Instant::now());
         let swept = Sweep::new(&self.manner, road, &target.text).run(&hosts, &self.ports, time)?;
         let ended = SystemTime::now();
+        for peer in &swept.left_out {
+            log::warn!(
+                "{peer} was left out: the policy does not let it be reached, while it lets other hosts be. Where the nexus listens needs a net grant of that very address"
+            );
+        }
         log::info!(
             "{}: {} connections, {} hosts answered, {:?}",
             target.text,
@@ -117,7 +122,11 @@ impl Scan {
             completed_at: swept.complete.then(|| time(ended)),
             is_root: false,
             assets,
-            ports_scanned: swept.complete.then(|| self.ports.clone()),
+            ports_scanned: swept.complete.then(|| {
+                let left_out = |port: &u16| swept.left_out.iter().any(|peer| peer.port() == *port);
+                self.ports.iter().copied().filter(|port| !left_out(port)).collect()
+            }),
+            left_out: swept.left_out.iter().map(ToString::to_string).collect(),
         }
     }
 }

@@ -7,7 +7,7 @@ pub(crate) mod script;
 mod sockets;
 mod talk;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -75,6 +75,8 @@ pub(crate) struct Swept {
     pub(crate) complete: bool,
     /// Connections that were tried.
     pub(crate) tried: usize,
+    /// Ports of one host that the sandbox does not let be reached, while it does let others be.
+    pub(crate) left_out: BTreeSet<SocketAddr>,
 }
 
 /// What one host showed.
@@ -143,6 +145,11 @@ pub(crate) struct Sweep<'a> {
     slots: Vec<Option<Slot>>,
     busy: usize,
     swept: Swept,
+    /// Two hosts of the target, and how many ports each is tried on.
+    pair: Vec<IpAddr>,
+    ports: usize,
+    /// What has to be known before the sweep goes on.
+    urgent: Vec<SocketAddr>,
     total: usize,
     /// Whether any connection came to what only a network leads to: it opened, was refused, or was waited for in vain.
     has_network: bool,
@@ -160,6 +167,9 @@ impl<'a> Sweep<'a> {
             slots: Vec::new(),
             busy: 0,
             swept: Swept::default(),
+            pair: Vec::new(),
+            ports: 0,
+            urgent: Vec::new(),
             total: 0,
             has_network: false,
             reported,
@@ -171,7 +181,7 @@ impl<'a> Sweep<'a> {
     /// every host before the rest, so that what is not granted shows early.
     ///
     /// # Errors
-    /// When the sandbox refuses a connection: nothing of the target may be left out in silence.
+    /// When the sandbox refuses connections to more than some ports of one host: nothing of the target may be left out in silence.
     pub(crate) fn run(mut self, hosts: &[IpAddr], ports: &[u16], time: Duration) -> Result<Swept> {
         let outcome = self.sweep(hosts, ports, time);
         // what is left of it is nothing to the next one on this road
@@ -185,6 +195,8 @@ impl<'a> Sweep<'a> {
 
     fn sweep<'h>(&mut self, hosts: &'h [IpAddr], ports: &'h [u16], time: Duration) -> Result<()> {
         self.total = hosts.len() * ports.len();
+        self.pair = hosts.iter().take(2).copied().collect();
+        self.ports = ports.len();
         let (first, others) = hosts.split_at(hosts.len().min(1));
         let rows = |hosts: &'h [IpAddr]| {
             ports
@@ -198,16 +210,20 @@ impl<'a> Sweep<'a> {
             if now >= end || progress::cancelled() {
                 return Ok(());
             }
-            while self.busy < self.manner.concurrency && plan.peek().is_some() && self.road.pace.take(now) {
-                if let Some(peer) = plan.next() {
+            while self.busy < self.manner.concurrency
+                && (!self.urgent.is_empty() || plan.peek().is_some())
+                && self.road.pace.take(now)
+            {
+                if let Some(peer) = self.urgent.pop().or_else(|| plan.next()) {
                     self.open(peer, now)?;
                 }
             }
-            if self.busy == 0 && plan.peek().is_none() {
+            let is_more = !self.urgent.is_empty() || plan.peek().is_some();
+            if self.busy == 0 && !is_more {
                 self.swept.complete = self.has_network || self.swept.tried == 0;
                 return Ok(());
             }
-            let waits = self.busy < self.manner.concurrency && plan.peek().is_some();
+            let waits = self.busy < self.manner.concurrency && is_more;
             let turn = if waits { self.road.pace.next() } else { end };
             let wake = self.first_deadline().min(turn).min(end).min(now + BREATH);
             for event in self.road.wire.wait(wake.saturating_sub(now)) {
@@ -219,7 +235,10 @@ impl<'a> Sweep<'a> {
     }
 
     fn open(&mut self, peer: SocketAddr, now: Duration) -> Result<()> {
-        let place = self.road.wire.connect(peer)?;
+        let place = match self.road.wire.connect(peer) {
+            Err(Error::Denied(_)) => return self.leave_out(peer),
+            place => place?,
+        };
         if self.slots.len() <= place {
             self.slots.resize_with(place + 1, || None);
         }
@@ -251,13 +270,29 @@ impl<'a> Sweep<'a> {
                         self.host(slot.peer.ip()).refused += 1;
                     }
                     Shut::Lost => self.has_network |= self.road.wire.now() >= slot.began + AT_ONCE,
-                    Shut::Denied => return Err(denied(slot.peer)),
+                    Shut::Denied => return self.leave_out(slot.peer),
                     Shut::Broken(why) => return Err(broken(slot.peer, why)),
                 }
             }
             Event::Heard(place, bytes) => self.talked(place, |talk| talk.heard(&bytes)),
             Event::Ended(place) => self.hang_up(place),
         }
+        Ok(())
+    }
+
+    /// The sandbox does not let it. One host may have ports that are no skill's business, as the nexus's is unless its address is
+    /// granted. Another host is tried on the same port at once, so that neither a port that is granted nowhere nor a budget
+    /// that is used up is taken for that.
+    fn leave_out(&mut self, peer: SocketAddr) -> Result<()> {
+        let before = &mut self.swept.left_out;
+        let is_one_host = before.iter().all(|other| other.ip() == peer.ip());
+        let another = self.pair.iter().find(|host| **host != peer.ip());
+        let Some(another) = another.filter(|_| is_one_host && before.len() + 1 < self.ports) else {
+            let of_port = before.iter().find(|other| other.port() == peer.port());
+            return Err(denied(of_port.copied().unwrap_or(peer)));
+        };
+        before.insert(peer);
+        self.urgent.push(SocketAddr::new(*another, peer.port()));
         Ok(())
     }
 

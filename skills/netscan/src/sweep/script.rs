@@ -24,6 +24,9 @@ pub(crate) struct Network {
     pub(crate) sent: BTreeMap<SocketAddr, Vec<u8>>,
     /// Most connections at one time.
     pub(crate) most: usize,
+    /// Connections that are let.
+    #[cfg(test)]
+    pub(crate) budget: Option<usize>,
     /// How long an answer takes.
     pub(crate) delay: Duration,
 }
@@ -85,6 +88,12 @@ impl Wire {
         }
         let mut network = self.network.borrow_mut();
         network.tried.push((self.now, peer));
+        #[cfg(test)]
+        if network.budget.is_some_and(|budget| network.tried.len() > budget) {
+            drop(network);
+            self.close(place);
+            return Err(super::denied(peer));
+        }
         network.most = network.most.max(self.places.iter().flatten().count());
         let at = self.now + network.delay;
         match network.answers.get(&peer) {

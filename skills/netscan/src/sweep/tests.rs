@@ -139,7 +139,9 @@ fn rate_and_concurrency_hold() {
 
 #[test]
 fn what_is_not_granted_ends_the_sweep_and_shows_early() {
-    let network = install(network([(peer(1, 80), Answer::Deny)]));
+    // a port, and the other half of the target
+    let port = |host: &IpAddr| SocketAddr::new(*host, 80);
+    let network = install(network(hosts(254).iter().map(port).map(|peer| (peer, Answer::Deny))));
     let error = sweep(&MANNER, &hosts(254), &[22, 80], LONG).unwrap_err();
     let Error::Denied(refusal) = &error else {
         panic!("{error}")
@@ -149,13 +151,49 @@ fn what_is_not_granted_ends_the_sweep_and_shows_early() {
         ("net", "tcp 10.0.0.1:80")
     );
     assert!(network.borrow().tried.len() < 10, "{}", network.borrow().tried.len());
-    // the host of no row is reached only in its turn, but with the first port
-    let network = install(self::network([
+    let half = hosts(254).split_off(127);
+    let network = install(self::network(
+        half.iter().map(|host| (SocketAddr::new(*host, 22), Answer::Deny)),
+    ));
+    let error = sweep(&MANNER, &hosts(254), &[22, 80], LONG).unwrap_err();
+    assert!(error.to_string().contains("tcp 10.0.0.128:22"), "{error}");
+    assert!(network.borrow().tried.len() < 300, "{}", network.borrow().tried.len());
+    // a host of which nothing is left, and one that is alone
+    install(self::network([
         (peer(254, 22), Answer::Deny),
         (peer(254, 80), Answer::Deny),
     ]));
     sweep(&MANNER, &hosts(254), &[22, 80], LONG).unwrap_err();
-    assert!(network.borrow().tried.len() < 400, "{}", network.borrow().tried.len());
+    install(self::network([(peer(1, 80), Answer::Deny)]));
+    sweep(&MANNER, &hosts(1), &[22, 80], LONG).unwrap_err();
+}
+
+#[test]
+fn a_port_that_one_host_alone_has_denied_is_left_out_and_told() {
+    for last in [1, 7, 254] {
+        let network = install(network([
+            (peer(last, 22), open(b"SSH-2.0-x\r\n", b"")),
+            (peer(last, 80), Answer::Deny),
+            (peer(3, 80), Answer::Refuse),
+        ]));
+        let swept = sweep(&MANNER, &hosts(254), &[22, 80, 443], LONG).unwrap();
+        assert!(swept.complete);
+        assert_eq!(swept.left_out.iter().collect::<Vec<_>>(), [&peer(last, 80)]);
+        let found: Vec<&IpAddr> = swept.hosts.keys().collect();
+        assert_eq!(found.len(), 2, "{found:?}");
+        // each once, and one host once more
+        assert_eq!(network.borrow().tried.len(), 254 * 3 + 1);
+    }
+}
+
+#[test]
+fn what_was_let_and_is_let_no_more_is_a_budget_that_is_used_up() {
+    let first = [(peer(1, 22), Answer::Refuse), (peer(1, 80), Answer::Refuse)];
+    // the very last connections of all
+    let network = install(network(first));
+    network.borrow_mut().budget = Some(7);
+    let error = sweep(&MANNER, &hosts(4), &[22, 80], LONG).unwrap_err();
+    assert!(error.to_string().contains("tcp 10.0.0.4:80"), "{error}");
 }
 
 #[test]
