@@ -50,12 +50,15 @@ pub(super) struct Summary {
     pub(super) findings: u64,
     /// Batches that are on their way.
     pub(super) queued: u64,
+    /// What was not looked at, as the sandbox does not let it be: `192.168.1.5:8000`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) left_out: Vec<String>,
     /// What went wrong beside that.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) trouble: Vec<String>,
 }
 
-/// Most lines of trouble that are passed on, and their length in characters.
+/// Most lines of trouble, and places left out, that are passed on, and the length of a line in characters.
 const MOST_TROUBLE: usize = 10;
 const LONGEST_TROUBLE: usize = 500;
 
@@ -127,6 +130,9 @@ impl Job {
         for discovery in discoveries {
             summary.discoveries += 1;
             summary.assets += count(discovery, "assets");
+            let left_out = bodies(discovery, "left_out").iter().filter_map(Value::as_str);
+            let room = MOST_TROUBLE.saturating_sub(summary.left_out.len());
+            summary.left_out.extend(left_out.take(room).map(str::to_owned));
             let most = context.settings.file.outbox.largest_batch();
             for part in parts::of(discovery, usize::try_from(most).unwrap_or(usize::MAX)) {
                 put(context, BatchKind::Discovery, &part, &mut summary).await;

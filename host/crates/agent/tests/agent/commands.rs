@@ -23,7 +23,9 @@ async fn scan_now_scans_now() {
     let server = Server::start().await;
     server.with(|world| world.command("c1", "scan_now", json!({"targets": ["10.0.0.0/24"], "shield": true})));
     let stage = Stage::new(&server);
-    stage.skills.will([Ok(discoveries(1)), Ok(reports(2))]);
+    let mut found = discoveries(1);
+    found["discoveries"][0]["left_out"] = json!(["10.0.0.5:8000"]);
+    stage.skills.will([Ok(found), Ok(reports(2))]);
     let life = stage.start();
     server.until("it ended", |world| ended(world, "c1")).await;
     server
@@ -34,7 +36,7 @@ async fn scan_now_scans_now() {
         let result = &world.told("c1")[2].1;
         assert_eq!(
             *result,
-            json!({"discoveries": 1, "assets": 2, "reports": 2, "findings": 2, "queued": 3})
+            json!({"discoveries": 1, "assets": 2, "reports": 2, "findings": 2, "queued": 3, "left_out": ["10.0.0.5:8000"]})
         );
     });
     assert_eq!(
