@@ -1,7 +1,8 @@
 //! A nexus in this process, a spore made of JSON, and patience with a deadline.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::os::fd::AsFd;
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
@@ -71,6 +72,8 @@ pub(crate) struct TestNexus {
     serving: JoinHandle<Result<(), NexusError>>,
     /// Of the embedded broker.
     directory: Option<tempfile::TempDir>,
+    /// Of spores made of JSON, which do not answer a close unless the test reads on.
+    sockets: Mutex<Vec<Weak<std::net::TcpStream>>>,
 }
 
 impl TestNexus {
@@ -147,6 +150,7 @@ impl TestNexus {
             shutdown,
             serving,
             directory: None,
+            sockets: Mutex::default(),
         }
     }
 
@@ -223,8 +227,19 @@ impl TestNexus {
         drop(self.directory);
     }
 
+    /// Asks it to stop and waits until it has. Links of [`FakeSpore`]s end at their side, so that nobody waits for their goodbye.
     pub(crate) async fn stop(self) {
         self.ask_to_stop();
+        for socket in self
+            .sockets
+            .lock()
+            .unwrap()
+            .drain(..)
+            .filter_map(|socket| socket.upgrade())
+        {
+            // many have ended before
+            let _ = socket.shutdown(std::net::Shutdown::Both);
+        }
         self.stopped().await;
     }
 }
@@ -270,6 +285,8 @@ impl Answer {
 pub(crate) struct FakeSpore {
     pub(crate) node_id: String,
     pub(crate) socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    /// The socket, for [`TestNexus::stop`], as long as the spore lives.
+    _same: Arc<std::net::TcpStream>,
 }
 
 #[derive(Debug, PartialEq)]
@@ -287,9 +304,15 @@ impl FakeSpore {
     pub(crate) async fn connect(nexus: &TestNexus) -> Self {
         let url = format!("ws://{}/ws/nodes", nexus.address);
         let (socket, _) = soon("a WebSocket", connect_async(url)).await.unwrap();
+        let MaybeTlsStream::Plain(stream) = socket.get_ref() else {
+            panic!("no plain stream")
+        };
+        let same = Arc::new(stream.as_fd().try_clone_to_owned().unwrap().into());
+        nexus.sockets.lock().unwrap().push(Arc::downgrade(&same));
         Self {
             node_id: new_id(),
             socket,
+            _same: same,
         }
     }
 

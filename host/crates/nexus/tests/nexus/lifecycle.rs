@@ -52,9 +52,9 @@ async fn a_call_that_does_not_finish_is_not_waited_for_longer_than_the_drain_tim
 #[tokio::test]
 async fn a_spore_that_does_not_answer_a_close_holds_up_nothing() {
     let nexus = TestNexus::start().await;
-    let spore = FakeSpore::v1(&nexus, &[]).await;
-    nexus.stop().await;
-    let mut spore = spore;
+    let mut spore = FakeSpore::v1(&nexus, &[]).await;
+    nexus.ask_to_stop();
+    nexus.stopped().await;
     assert!(matches!(spore.next().await, Frame::Close(1001, _)));
 }
 
