@@ -5,6 +5,7 @@
     reason = "a test binary: what goes wrong should stop the test, helpers included"
 )]
 
+mod agents;
 mod bad_input;
 mod calls;
 mod chaos;

@@ -7,7 +7,7 @@ use std::fs::{File, TryLockError};
 use std::net::{Ipv6Addr, SocketAddr, ToSocketAddrs as _};
 use std::sync::Arc;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use venom_broker::redis::hear_broadcasts;
 use venom_mdns::{Announcement, Interfaces, Role};
@@ -106,6 +106,7 @@ impl Worker {
             port,
             broadcasts: settings.redis.is_some().then_some(broadcasts),
             updater,
+            commands: None,
         };
         Ok(Self {
             told,
@@ -114,6 +115,12 @@ impl Worker {
             to_spore,
             _lock: lock,
         })
+    }
+
+    /// The same as part of an agent, which it wakes when the nexus says that commands wait.
+    pub(crate) fn of_agent(mut self, commands: Arc<Notify>) -> Self {
+        self.attached.commands = Some(commands);
+        self
     }
 
     /// Links, and works until it is told to end. Sends `ready` when a nexus first takes it.

@@ -167,6 +167,7 @@ fn the_policies_that_are_shown_are_policies() {
         include_str!("../../../docs/policy.md"),
         include_str!("../../../docs/netscan.md"),
         include_str!("../../../docs/shield.md"),
+        include_str!("../../../docs/agents.md"),
         include_str!("../../../README.md"),
     ] {
         for block in policies(text) {
@@ -176,5 +177,5 @@ fn the_policies_that_are_shown_are_policies() {
             count += 1;
         }
     }
-    assert!(count >= 4, "{count} policies are shown");
+    assert!(count >= 5, "{count} policies are shown");
 }

@@ -17,8 +17,8 @@ use tokio_util::sync::CancellationToken;
 use venom_foreman::{Event, LinkId};
 use venom_protocol::session::{NexusEnd, NexusStep};
 use venom_protocol::{
-    AgentId, Body, Cancel, Disconnect, ErrorReport, ExecuteSkill, Handshake, HiveAnswer, HiveAsk, HiveRefusal,
-    HiveReply, NodeId, Timestamp, UpdateReport, Welcome, close, encode,
+    AgentId, Body, Broadcast, Cancel, Disconnect, ErrorReport, ExecuteSkill, Handshake, HiveAnswer, HiveAsk,
+    HiveRefusal, HiveReply, NodeId, Timestamp, UpdateReport, Welcome, close, encode,
 };
 
 use crate::auth::keyring::SporeToken;
@@ -41,6 +41,8 @@ pub(crate) enum Outgoing {
     Cancel(Box<Cancel>),
     Complaint(Box<ErrorReport>),
     Answer(Box<HiveAnswer>),
+    /// To this spore alone.
+    Broadcast(Box<Broadcast>),
     /// Written once for many links.
     Written(Utf8Bytes),
     Goodbye(Box<Disconnect>),
@@ -304,6 +306,7 @@ impl Reader<'_> {
     }
 
     fn on_handshake(&mut self, handshake: Handshake) -> Option<End> {
+        self.handle.protocol = self.end.protocol();
         let peer = Bucket::from_address(self.handle.peer);
         // before comparing: a shared token may be short enough to be guessed. An agent's own is not, and others behind the same
         // address do not lock it out.
@@ -368,7 +371,6 @@ impl Reader<'_> {
     fn register(&mut self, mut handshake: Handshake) {
         handshake.token.clear();
         self.node = Some(handshake.node_id);
-        self.handle.protocol = self.end.protocol();
         self.shared.driver.register(self.link, self.handle.clone(), handshake);
     }
 
@@ -409,6 +411,7 @@ async fn feed(shared: &Shared, sink: &mut SplitSink<WebSocket, Message>, message
         Outgoing::Cancel(body) => written(&*body),
         Outgoing::Complaint(body) => written(&*body),
         Outgoing::Answer(body) => written(&*body),
+        Outgoing::Broadcast(body) => written(&*body),
         Outgoing::Written(text) => {
             shared.metrics.frames_out.inc();
             return sink.feed(Message::Text(text)).await;

@@ -193,11 +193,16 @@ pub struct HiveTaskState {
 /// A control broadcast over the link, for spores that cannot hear Redis (v2).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Broadcast {
-    /// `UPDATE_SYSTEM`, `SHUTDOWN` or `STATUS`.
+    /// `UPDATE_SYSTEM`, `SHUTDOWN`, `STATUS`, or [`Broadcast::AGENT_COMMANDS`] to one agent.
     pub command: String,
     /// By command.
     #[serde(default)]
     pub data: Value,
     /// When it was sent first: with command and data it tells a second copy from a new broadcast.
     pub sent_at: Timestamp,
+}
+
+impl Broadcast {
+    /// To an agent that is linked as a spore: a command waits for it. A hint, by a link only; what waits it asks by REST.
+    pub const AGENT_COMMANDS: &'static str = "AGENT_COMMANDS";
 }

@@ -38,6 +38,8 @@ pub(crate) enum Order {
     Drain,
     /// Ask the nexus what is new.
     Update,
+    /// Have the agent that this spore is part of ask for its commands.
+    Commands,
 }
 
 /// See the module.
@@ -97,6 +99,7 @@ impl Broadcasts {
                 tracing::debug!(%data, ?via, "the hive announces an update");
                 Some(Order::Update)
             }
+            Broadcast::AGENT_COMMANDS if via == Via::Link => Some(Order::Commands),
             _ => {
                 tracing::warn!(
                     command,
@@ -205,6 +208,14 @@ mod tests {
             heard.judge(&broadcast("STATUS", json!(number), 0), Via::Link, now);
         }
         assert_eq!(heard.seen.len(), MOST_REMEMBERED);
+    }
+
+    #[test]
+    fn that_commands_wait_is_for_the_nexus_to_say() {
+        let (mut heard, now) = (broadcasts(), Instant::now());
+        let hint = |second| broadcast(Broadcast::AGENT_COMMANDS, json!({}), second);
+        assert_eq!(heard.judge(&hint(0), Via::Redis, now), None);
+        assert_eq!(heard.judge(&hint(1), Via::Link, now), Some(Order::Commands));
     }
 
     #[test]

@@ -11,7 +11,7 @@ mod session;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use venom_protocol::Capabilities;
@@ -48,6 +48,8 @@ pub(crate) struct Core<E> {
 pub(crate) struct Lasting<E> {
     pub(crate) calls: Calls<E>,
     pub(crate) broadcasts: Broadcasts,
+    /// The agent it is part of, which fetches commands when it is woken.
+    pub(crate) commands: Option<Arc<Notify>>,
     /// Whoever waits for the first link.
     pub(crate) ready: Option<oneshot::Sender<Ready>>,
 }

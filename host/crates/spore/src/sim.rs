@@ -123,6 +123,7 @@ impl SimSpore {
             port,
             broadcasts,
             updater,
+            commands,
         } = self.attached;
         let updates = Arc::new(UpdateLine::default());
         let updating = spore::updating(updater, &self.settings, &machine, &updates)?;
@@ -138,7 +139,7 @@ impl SimSpore {
         let (ready, taken) = oneshot::channel();
         let life = tokio::spawn(async move {
             tokio::select! {
-                () = spore::live(&core, &dialer, signals, broadcasts, ready) => {}
+                () = spore::live(&core, &dialer, signals, broadcasts, commands, ready) => {}
                 () = updating => {}
             }
         });

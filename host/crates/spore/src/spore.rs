@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
@@ -47,6 +47,8 @@ pub struct Attached {
     pub broadcasts: Option<mpsc::Receiver<ControlBroadcast>>,
     /// Takes releases over the air.
     pub updater: Option<Updater>,
+    /// Woken when the nexus says that commands wait for the agent that this spore is part of.
+    pub commands: Option<Arc<Notify>>,
 }
 
 /// Runs a spore until `drain` (finish what runs, refuse what is new, say goodbye), until its nexus broadcasts SHUTDOWN
@@ -75,7 +77,7 @@ pub async fn run(
     let updating = updating(attached.updater, &settings, &machine, &updates)?;
     let core = core(settings, Arc::new(skills), machine, Arc::clone(&vitals), line, updates);
     tokio::select! {
-        () = live(&core, &dialer, Signals { drain, quit }, attached.broadcasts, ready) => {}
+        () = live(&core, &dialer, Signals { drain, quit }, attached.broadcasts, attached.commands, ready) => {}
         () = sample(&vitals) => {}
         () = updating => {}
     }
@@ -141,6 +143,7 @@ pub(crate) async fn live<E: Executor>(
     dialer: &Dialer,
     signals: Signals,
     broadcasts: Option<mpsc::Receiver<ControlBroadcast>>,
+    commands: Option<Arc<Notify>>,
     ready: oneshot::Sender<Ready>,
 ) {
     // a SHUTDOWN of the nexus ends this spore, not whatever else its owner drains with it
@@ -157,6 +160,7 @@ pub(crate) async fn live<E: Executor>(
     let mut lasting = Lasting {
         calls: Calls::new(settings.node_id, Arc::clone(&core.executor), limits, slots),
         broadcasts: Broadcasts::new(settings.node_id, broadcasts),
+        commands,
         ready: Some(ready),
     };
     let mut tries = Tries::new(settings.backoff);

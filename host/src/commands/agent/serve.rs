@@ -43,6 +43,7 @@ pub(super) async fn run(args: StartArgs, sources: Sources, data: DataDir) -> Res
         log.take_stderr().or_fail("stderr cannot become the log")?;
     }
     let (state, run_now) = (agent.state(), agent.run_now());
+    let worker = worker.of_agent(agent.commands_due());
     let hears = listen(&data, &file, &run_now);
     let shown = worker.told.token.clone();
     let drain = signals.drain.clone();

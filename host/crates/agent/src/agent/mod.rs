@@ -110,7 +110,7 @@ struct Context {
     /// The nexus answers again, or lets the agent in.
     back: Notify,
     /// Commands may wait.
-    commands_due: Notify,
+    commands_due: Arc<Notify>,
     /// The nexus is to be asked how things stand now.
     beat_now: Notify,
 }
@@ -202,7 +202,7 @@ impl Agent {
             looked,
             asked: RunNow::default(),
             back: Notify::new(),
-            commands_due: Notify::new(),
+            commands_due: Arc::new(Notify::new()),
             beat_now: Notify::new(),
             settings,
         };
@@ -218,6 +218,12 @@ impl Agent {
     #[must_use]
     pub fn run_now(&self) -> RunNow {
         self.context.asked.clone()
+    }
+
+    /// Wake it, and commands are fetched now instead of after the next heartbeat.
+    #[must_use]
+    pub fn commands_due(&self) -> Arc<Notify> {
+        Arc::clone(&self.context.commands_due)
     }
 
     /// How it is, from now on.

@@ -23,7 +23,7 @@ const MOST_COMMANDS: usize = 1_000;
 /// Commands listed when nobody says.
 const SOME_COMMANDS: u32 = 50;
 
-/// Sends a command to an agent; it gets it with its next heartbeat.
+/// Sends a command to an agent; it gets it at once where it is linked as a spore here, else with its next heartbeat.
 #[utoipa::path(post, path = "/api/agents/{agent_id}/commands", tag = "agents", operation_id = "send_command", request_body = SendCommand,
     params(("agent_id" = AgentId, Path, description = "the agent")),
     responses(
@@ -47,8 +47,11 @@ pub(super) async fn send(
     let own = Arc::clone(&room);
     let sent = room.whole(async move {
         let by = doer(&visitor);
-        let sent = own.fleet.send_command(&id, ask, by.name, Timestamp::now()).await;
-        Ok(own.told(sent.map_err(Problem::of_fleet)?, by))
+        let now = Timestamp::now();
+        let sent = own.fleet.send_command(&id, ask, by.name, now).await;
+        let told = own.told(sent.map_err(Problem::of_fleet)?, by);
+        own.links.say_a_command_waits(&id, now);
+        Ok(told)
     });
     answer(&sent.await?)
 }

@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use venom_protocol::{AgentId, close};
+use serde_json::{Map, Value};
+use venom_protocol::{AgentId, Broadcast, Timestamp, close};
 
-use crate::link::LinkHandle;
+use crate::link::{LinkHandle, Outgoing};
 
 /// Agents that are linked now.
 #[derive(Default)]
@@ -36,6 +37,19 @@ impl AgentLinks {
     /// Whether that agent is linked now.
     pub(crate) fn has(&self, agent: &AgentId) -> bool {
         self.lock().contains_key(agent)
+    }
+
+    /// Tells that agent that a command waits. One that is not linked here hears it with its next heartbeat.
+    pub(crate) fn say_a_command_waits(&self, agent: &AgentId, now: Timestamp) {
+        let linked = self.lock();
+        let Some(held) = linked.get(agent).filter(|held| held.handle.protocol >= 2) else {
+            return;
+        };
+        held.handle.send(Outgoing::Broadcast(Box::new(Broadcast {
+            command: Broadcast::AGENT_COMMANDS.to_owned(),
+            data: Value::Object(Map::new()),
+            sent_at: now,
+        })));
     }
 
     /// Ends the link of an agent that was deregistered.

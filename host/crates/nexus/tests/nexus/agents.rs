@@ -233,6 +233,8 @@ async fn an_agent_links_as_a_spore_by_its_own_token_until_it_is_revoked() {
         spore.node_id.clone_from(&id);
         let mut handshake = spore.handshake(&["EchoSkill"], &["own"]);
         handshake["token"] = json!(token);
+        handshake["protocol"] = json!(2);
+        handshake["boot_id"] = json!("b");
         spore.say("HANDSHAKE", handshake).await;
         spore
     };
@@ -243,10 +245,29 @@ async fn an_agent_links_as_a_spore_by_its_own_token_until_it_is_revoked() {
         .await;
     let mut spore = introduce(&own).await;
     spore.registered(&nexus).await;
+    spore.expect("WELCOME").await;
     let node = nexus.get(&format!("/api/v1/nodes/{id}")).await.body;
     assert_eq!(
         node["node"]["capabilities"]["tags"],
         json!(["own", "rack:7", "site:Berlin"])
+    );
+
+    // a command is told at once, and then fetched as by any agent
+    let path = format!("/api/agents/{id}/commands");
+    let body = json!({ "command_type": "scan_now" });
+    assert_eq!(nexus.with_token("POST", &path, OPERATOR, &body).await.status, 200);
+    let hint = spore.expect("BROADCAST").await;
+    assert_eq!(
+        (&hint["command"], &hint["data"]),
+        (&json!("AGENT_COMMANDS"), &json!({}))
+    );
+    let waiting = nexus
+        .with_token("GET", "/api/agents/commands", &own, &Value::Null)
+        .await;
+    assert_eq!(
+        waiting.body["commands"][0]["command_type"],
+        json!("scan_now"),
+        "{waiting:?}"
     );
 
     // bundles are for those that are linked

@@ -251,6 +251,12 @@ impl<'a, E: Executor> Session<'a, E> {
                 self.core.updates.hint();
                 Ok(())
             }
+            Some(Order::Commands) => {
+                if let Some(commands) = &self.lasting.commands {
+                    commands.notify_one();
+                }
+                Ok(())
+            }
             Some(Order::Report) | None => Ok(()),
         }
     }

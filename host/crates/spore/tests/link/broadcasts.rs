@@ -1,9 +1,10 @@
 //! Control broadcasts, over the link and from Redis.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use venom_protocol::{ControlBroadcast, Timestamp};
 use venom_spore::Attached;
 use venom_spore::sim::{SimHandle, SimSpore};
@@ -84,6 +85,23 @@ async fn shutdown_drains_the_spores_it_names() {
     assert_eq!(peer.next_of("DISCONNECT").await["reason"], "drained");
     assert_eq!(peer.close_code().await, 1000);
     soon("the end of the spore", handle.ended()).await;
+}
+
+#[tokio::test]
+async fn the_agent_it_is_part_of_is_woken_when_a_command_waits() {
+    let nexus = FakeNexus::start().await;
+    let commands = Arc::new(Notify::new());
+    let attached = Attached {
+        commands: Some(Arc::clone(&commands)),
+        ..Attached::default()
+    };
+    let (_handle, mut peer) = take(&nexus, quiet(nexus.spore()).attached(attached)).await;
+    broadcast(&mut peer, "STATUS", json!({}), T1).await;
+    peer.next_of("STATUS").await;
+    let woken = tokio::time::timeout(Duration::from_millis(50), commands.notified()).await;
+    assert!(woken.is_err(), "nobody said that a command waits");
+    broadcast(&mut peer, "AGENT_COMMANDS", json!({}), T1).await;
+    soon("the agent to be woken", commands.notified()).await;
 }
 
 #[tokio::test]
