@@ -84,7 +84,7 @@ pub struct TlsSession {
 pub struct Page {
     /// `200`.
     pub status: u16,
-    /// In order, names in lower case.
+    /// Names in lower case; those of one name are in their order.
     pub headers: Vec<(String, Vec<u8>)>,
     /// Its beginning, as far as it came.
     pub body: Vec<u8>,

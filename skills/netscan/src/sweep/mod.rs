@@ -293,6 +293,7 @@ impl<'a> Sweep<'a> {
         };
         before.insert(peer);
         self.urgent.push(SocketAddr::new(*another, peer.port()));
+        self.total += 1;
         Ok(())
     }
 
