@@ -8,7 +8,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use tokio_util::sync::CancellationToken;
 use venom_agent::RunSkill;
-use venom_protocol::RequestId;
+use venom_protocol::{ErrorCode, RequestId};
 use venom_runtime::{Call, SkillSet};
 
 /// Runs skills of a set.
@@ -34,7 +34,13 @@ impl RunSkill for Skills {
             depth: 0,
         };
         let outcome = self.0.call(skill, call).await;
-        let result = outcome.result.map_err(|error| error.message)?;
+        let result = outcome.result.map_err(|error| match error.code {
+            ErrorCode::UnknownSkill => format!(
+                "{}; a skill comes with a release, or as a bundle in `skills/` of the data directory: `venom-host doctor` there says which are refused",
+                error.message
+            ),
+            _ => error.message,
+        })?;
         serde_json::from_str(result.get()).map_err(|error| format!("{skill}.{method} answered no JSON: {error}"))
     }
 }
@@ -50,6 +56,9 @@ mod tests {
             .run("NetScanSkill", "scan", Value::Null, Duration::from_secs(1))
             .await;
         let why = ran.unwrap_err();
-        assert!(why.contains("NetScanSkill"), "{why}");
+        assert!(
+            why.contains("no skill `NetScanSkill`") && why.contains("venom-host doctor"),
+            "{why}"
+        );
     }
 }
