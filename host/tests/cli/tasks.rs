@@ -203,7 +203,12 @@ fn a_running_task_is_stopped() {
         (hive.task(&id)["status"] == "running").then_some(())
     });
     let said = hive.run(&["task", "cancel", &id]).fine();
-    assert_eq!(said, format!("{id} runs and is being stopped\n"));
+    // by the time of the answer it may have ended
+    let right = [
+        format!("{id} runs and is being stopped\n"),
+        format!("{id} is cancelled\n"),
+    ];
+    assert!(right.contains(&said), "{said}");
     assert_eq!(hive.ended(&id)["status"], "cancelled");
 }
 
