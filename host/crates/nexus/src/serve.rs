@@ -133,10 +133,7 @@ impl Server {
             Some(token) => self.shared.is_linked_agent(&token).await,
             None => Ok(false),
         };
-        let admitted = match is_linked {
-            Ok(is_linked) => self.shared.admit(&from, trace, &request, is_linked),
-            Err(problem) => Err(problem),
-        };
+        let admitted = is_linked.and_then(|is_linked| self.shared.admit(&from, trace, &request, is_linked));
         let mut response = match admitted {
             Err(problem) => problem.answer(uri.path()),
             Ok(visitor) => {

@@ -1,6 +1,5 @@
 //! Agents: registration, heartbeats and tokens for them; lists, approval and removal for operators.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::Extension;
@@ -9,7 +8,7 @@ use axum::response::Response;
 use http::{HeaderMap, StatusCode};
 use serde::Serialize;
 use utoipa::ToSchema;
-use venom_fleet::{Admission, AgentQuery, FleetError};
+use venom_fleet::{Admission, AgentQuery, FleetError, Outcome};
 use venom_protocol::{
     AgentHeartbeat, AgentId, AgentList, AgentStatus, AgentView, HeartbeatAnswer, RegisterAgent, Registered, Timestamp,
     TokenRotated,
@@ -39,14 +38,6 @@ pub(crate) struct RegistrationRefused {
     message: &'static str,
     /// Why, and what to do.
     detail: String,
-}
-
-/// Who asks, for the audit.
-pub(super) fn doer(visitor: &Visitor) -> Doer<'_> {
-    Doer {
-        name: &visitor.name,
-        peer: Some(visitor.peer),
-    }
 }
 
 /// Registers an agent, or updates one that registers again. The token comes as a bearer token or as `secret`: the registration token of
@@ -160,11 +151,10 @@ fn refusal(why: &str) -> Result<Response, Problem> {
         (status = 503, description = "no fleet is kept here, or its database cannot be reached", body = ProblemBody, content_type = "application/problem+json"),
     ))]
 pub(super) async fn heartbeat(agent: AgentVisitor, Json(beat): Json<AgentHeartbeat>) -> Result<Response, Problem> {
-    let room = Arc::clone(&agent.room);
-    let heard = room.whole(async move {
-        let heard = agent.room.fleet.heartbeat(&agent.pass, beat, Timestamp::now()).await;
-        agent.room.metrics.heartbeats.inc_by(heard.is_ok().into());
-        Ok(agent.room.told(heard.map_err(Problem::of_fleet)?, agent.doer()))
+    let heard = agent.done(|room, pass| async move {
+        let heard = room.fleet.heartbeat(&pass, beat, Timestamp::now()).await;
+        room.metrics.heartbeats.inc_by(heard.is_ok().into());
+        heard
     });
     answer(&heard.await?)
 }
@@ -176,11 +166,7 @@ pub(super) async fn heartbeat(agent: AgentVisitor, Json(beat): Json<AgentHeartbe
         (status = 503, description = "no fleet is kept here, or its database cannot be reached", body = ProblemBody, content_type = "application/problem+json"),
     ))]
 pub(super) async fn rotate(agent: AgentVisitor, _: Unsaid) -> Result<Response, Problem> {
-    let room = Arc::clone(&agent.room);
-    let rotated = room.whole(async move {
-        let rotated = agent.room.fleet.rotate_token(&agent.pass, Timestamp::now()).await;
-        Ok(agent.room.told(rotated.map_err(Problem::of_fleet)?, agent.doer()))
-    });
+    let rotated = agent.done(|room, pass| async move { room.fleet.rotate_token(&pass, Timestamp::now()).await });
     answer(&rotated.await?)
 }
 
@@ -191,8 +177,8 @@ pub(super) async fn rotate(agent: AgentVisitor, _: Unsaid) -> Result<Response, P
         (status = 503, description = "no fleet is kept here, or its database cannot be reached", body = ProblemBody, content_type = "application/problem+json"),
     ))]
 pub(super) async fn leave(agent: AgentVisitor, _: Unsaid) -> Result<StatusCode, Problem> {
-    let (id, name) = (agent.pass.agent_id.clone(), agent.pass.agent_id.as_str().into());
-    end(&agent.room, id, name, agent.peer).await
+    let ended = agent.done(|room, pass| async move { end(&room, &pass.agent_id, pass.agent_id.as_str()).await });
+    ended.await.map(|()| StatusCode::NO_CONTENT)
 }
 
 /// Agents, by name.
@@ -247,22 +233,17 @@ pub(super) async fn remove(
     AgentPath(id): AgentPath,
     _: Unsaid,
 ) -> Result<StatusCode, Problem> {
-    end(shared.fleet()?, id, visitor.name, visitor.peer).await
+    let room = shared.fleet()?;
+    let ended = room.done(visitor.name, visitor.peer, |room, by| async move {
+        end(&room, &id, &by).await
+    });
+    ended.await.map(|()| StatusCode::NO_CONTENT)
 }
 
-async fn end(room: &Arc<FleetRoom>, id: AgentId, name: Arc<str>, peer: IpAddr) -> Result<StatusCode, Problem> {
-    let own = Arc::clone(room);
-    let ended = room.whole(async move {
-        let by = Doer {
-            name: &name,
-            peer: Some(peer),
-        };
-        let ended = own.fleet.deregister(&id, by.name, Timestamp::now()).await;
-        own.told(ended.map_err(Problem::of_fleet)?, by);
-        own.links.cut(&id);
-        Ok(StatusCode::NO_CONTENT)
-    });
-    ended.await
+async fn end(room: &FleetRoom, id: &AgentId, by: &str) -> Result<Outcome<()>, FleetError> {
+    let ended = room.fleet.deregister(id, by, Timestamp::now()).await?;
+    room.links.cut(id);
+    Ok(ended)
 }
 
 /// Lets an agent in that waits for it. Needs scope admin.
@@ -280,12 +261,9 @@ pub(super) async fn approve(
     AgentPath(id): AgentPath,
     _: Unsaid,
 ) -> Result<Response, Problem> {
-    let room = Arc::clone(shared.fleet()?);
-    let own = Arc::clone(&room);
-    let approved = room.whole(async move {
-        let by = doer(&visitor);
-        let approved = own.fleet.approve(&id, by.name, Timestamp::now()).await;
-        Ok(own.told(approved.map_err(Problem::of_fleet)?, by))
+    let room = shared.fleet()?;
+    let approved = room.done(visitor.name, visitor.peer, |room, by| async move {
+        room.fleet.approve(&id, &by, Timestamp::now()).await
     });
     answer(&approved.await?)
 }

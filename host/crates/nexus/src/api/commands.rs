@@ -1,7 +1,5 @@
 //! Commands for agents: sent by operators, fetched and ended by the agent.
 
-use std::sync::Arc;
-
 use axum::Extension;
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
@@ -11,7 +9,6 @@ use venom_protocol::{
 };
 
 use super::App;
-use super::agents::doer;
 use super::body::{AgentPath, Json, TextPath, json as answer};
 use super::problem::{Problem, ProblemBody};
 use super::query::Query;
@@ -43,15 +40,12 @@ pub(super) async fn send(
     AgentPath(id): AgentPath,
     Json(ask): Json<SendCommand>,
 ) -> Result<Response, Problem> {
-    let room = Arc::clone(shared.fleet()?);
-    let own = Arc::clone(&room);
-    let sent = room.whole(async move {
-        let by = doer(&visitor);
+    let room = shared.fleet()?;
+    let sent = room.done(visitor.name, visitor.peer, |room, by| async move {
         let now = Timestamp::now();
-        let sent = own.fleet.send_command(&id, ask, by.name, now).await;
-        let told = own.told(sent.map_err(Problem::of_fleet)?, by);
-        own.links.say_a_command_waits(&id, now);
-        Ok(told)
+        let sent = room.fleet.send_command(&id, ask, &by, now).await?;
+        room.links.say_a_command_waits(&id, now);
+        Ok(sent)
     });
     answer(&sent.await?)
 }
@@ -114,11 +108,9 @@ pub(super) async fn update(
     Json(ask): Json<CommandUpdate>,
 ) -> Result<Response, Problem> {
     agent.approved()?;
-    let room = Arc::clone(&agent.room);
-    let updated = room.whole(async move {
+    let updated = agent.done(|room, pass| async move {
         let now = Timestamp::now();
-        let updated = agent.room.fleet.update_command(&agent.pass, &id, ask, now).await;
-        Ok(agent.room.told(updated.map_err(Problem::of_fleet)?, agent.doer()))
+        room.fleet.update_command(&pass, &id, ask, now).await
     });
     answer(&updated.await?)
 }

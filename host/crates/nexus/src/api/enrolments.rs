@@ -1,7 +1,5 @@
 //! Enrolment tokens: made, listed and withdrawn by operators.
 
-use std::sync::Arc;
-
 use axum::Extension;
 use axum::extract::State;
 use axum::response::Response;
@@ -10,7 +8,6 @@ use http::{HeaderMap, StatusCode, Uri};
 use venom_protocol::{CreateEnrolment, EnrolmentCreated, EnrolmentList, EnrolmentView, Timestamp};
 
 use super::App;
-use super::agents::doer;
 use super::body::{Json, TextPath, Unsaid, json as answer, json_with};
 use super::problem::{Problem, ProblemBody};
 use crate::auth::door::Visitor;
@@ -32,12 +29,9 @@ pub(super) async fn create(
     headers: HeaderMap,
     Json(ask): Json<CreateEnrolment>,
 ) -> Result<Response, Problem> {
-    let room = Arc::clone(shared.fleet()?);
-    let own = Arc::clone(&room);
-    let created = room.whole(async move {
-        let by = doer(&visitor);
-        let created = own.fleet.create_enrolment(ask, by.name, Timestamp::now()).await;
-        Ok(own.told(created.map_err(Problem::of_fleet)?, by))
+    let room = shared.fleet()?;
+    let created = room.done(visitor.name, visitor.peer, |room, by| async move {
+        room.fleet.create_enrolment(ask, &by, Timestamp::now()).await
     });
     let (token, enrolment) = created.await?;
     // HTTP/2 has the host in the address, HTTP/1.1 in a header
@@ -78,12 +72,9 @@ pub(super) async fn revoke(
     TextPath(id): TextPath,
     _: Unsaid,
 ) -> Result<Response, Problem> {
-    let room = Arc::clone(shared.fleet()?);
-    let own = Arc::clone(&room);
-    let revoked = room.whole(async move {
-        let by = doer(&visitor);
-        let revoked = own.fleet.revoke_enrolment(&id, by.name, Timestamp::now()).await;
-        Ok(own.told(revoked.map_err(Problem::of_fleet)?, by))
+    let room = shared.fleet()?;
+    let revoked = room.done(visitor.name, visitor.peer, |room, by| async move {
+        room.fleet.revoke_enrolment(&id, &by, Timestamp::now()).await
     });
     answer(&revoked.await?)
 }

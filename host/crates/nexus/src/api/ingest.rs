@@ -1,7 +1,5 @@
 //! What agents saw comes in here. Stamped with the agent and site of the token, never of the body.
 
-use std::sync::Arc;
-
 use axum::response::Response;
 use http::HeaderMap;
 use venom_protocol::{Discovery, DiscoveryIngested, ShieldIngested, ShieldReport, Timestamp};
@@ -35,14 +33,14 @@ pub(super) async fn discovery(
     Json(batch): Json<Discovery>,
 ) -> Result<Response, Problem> {
     agent.approved()?;
-    let (room, key) = (Arc::clone(&agent.room), key(&headers)?.map(ToOwned::to_owned));
-    let taken = room.whole(async move {
-        let (fleet, now) = (&agent.room.fleet, Timestamp::now());
-        let taken = fleet.ingest_discovery(&agent.pass, key.as_deref(), batch, now).await;
-        let told = agent.room.told(taken.map_err(Problem::of_fleet)?, agent.doer());
-        let metrics = &agent.room.metrics;
-        metrics.taken(told.duplicate, &metrics.assets, told.assets_ingested);
-        Ok(told)
+    let key = key(&headers)?.map(ToOwned::to_owned);
+    let taken = agent.done(|room, pass| async move {
+        let (fleet, metrics) = (&room.fleet, &room.metrics);
+        let taken = fleet
+            .ingest_discovery(&pass, key.as_deref(), batch, Timestamp::now())
+            .await?;
+        metrics.taken(taken.answer.duplicate, &metrics.assets, taken.answer.assets_ingested);
+        Ok(taken)
     });
     answer(&taken.await?)
 }
@@ -67,14 +65,14 @@ pub(super) async fn shield(
     Json(batch): Json<ShieldReport>,
 ) -> Result<Response, Problem> {
     agent.approved()?;
-    let (room, key) = (Arc::clone(&agent.room), key(&headers)?.map(ToOwned::to_owned));
-    let taken = room.whole(async move {
-        let (fleet, now) = (&agent.room.fleet, Timestamp::now());
-        let taken = fleet.ingest_shield(&agent.pass, key.as_deref(), batch, now).await;
-        let told = agent.room.told(taken.map_err(Problem::of_fleet)?, agent.doer());
-        let metrics = &agent.room.metrics;
-        metrics.taken(told.duplicate, &metrics.findings, told.findings_count);
-        Ok(told)
+    let key = key(&headers)?.map(ToOwned::to_owned);
+    let taken = agent.done(|room, pass| async move {
+        let (fleet, metrics) = (&room.fleet, &room.metrics);
+        let taken = fleet
+            .ingest_shield(&pass, key.as_deref(), batch, Timestamp::now())
+            .await?;
+        metrics.taken(taken.answer.duplicate, &metrics.findings, taken.answer.findings_count);
+        Ok(taken)
     });
     answer(&taken.await?)
 }

@@ -1,7 +1,5 @@
 //! What the multi-site dashboard reads: things, changes, scans, networks, certificates, findings. `site` filters everywhere.
 
-use std::sync::Arc;
-
 use axum::Extension;
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
@@ -14,7 +12,6 @@ use venom_protocol::{
 };
 
 use super::App;
-use super::agents::doer;
 use super::body::{Json, TextPath, json as answer};
 use super::problem::{Problem, ProblemBody};
 use super::query::Query;
@@ -364,12 +361,9 @@ pub(super) async fn update_finding(
     TextPath(id): TextPath,
     Json(ask): Json<FindingUpdate>,
 ) -> Result<Response, Problem> {
-    let room = Arc::clone(shared.fleet()?);
-    let own = Arc::clone(&room);
-    let updated = room.whole(async move {
-        let by = doer(&visitor);
-        let updated = own.fleet.update_finding(&id, ask, by.name, Timestamp::now()).await;
-        Ok(own.told(updated.map_err(Problem::of_fleet)?, by))
+    let room = shared.fleet()?;
+    let updated = room.done(visitor.name, visitor.peer, |room, by| async move {
+        room.fleet.update_finding(&id, ask, &by, Timestamp::now()).await
     });
     answer(&updated.await?)
 }

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
 use http::request::Parts;
-use venom_fleet::AgentPass;
+use venom_fleet::{AgentPass, FleetError, Outcome};
 
 use super::credentials::{Credentials, from_headers};
 use super::door::Visitor;
 use crate::api::problem::Problem;
-use crate::fleet::{Doer, FleetRoom};
+use crate::fleet::FleetRoom;
 use crate::state::Shared;
 
 /// An agent that showed its own token. Every handler of an agent's route takes one, and that is what guards the route.
@@ -24,12 +24,15 @@ pub(crate) struct AgentVisitor {
 }
 
 impl AgentVisitor {
-    /// For events and the audit.
-    pub(crate) fn doer(&self) -> Doer<'_> {
-        Doer {
-            name: self.pass.agent_id.as_str(),
-            peer: Some(self.peer),
-        }
+    /// Does something in the agent's name: [`FleetRoom::done`].
+    pub(crate) async fn done<T, F>(self, deed: impl FnOnce(Arc<FleetRoom>, AgentPass) -> F) -> Result<T, Problem>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<Outcome<T>, FleetError>> + Send + 'static,
+    {
+        let Self { pass, peer, room } = self;
+        let name = pass.agent_id.as_str().into();
+        room.done(name, peer, |room, _| deed(room, pass)).await
     }
 
     /// Refuses an agent that waits for an operator.

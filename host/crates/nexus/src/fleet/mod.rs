@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use subtle::ConstantTimeEq;
 use tokio_util::task::TaskTracker;
-use venom_fleet::{AgentPass, Fleet, Outcome};
+use venom_fleet::{AgentPass, Fleet, FleetError, Outcome};
 use venom_protocol::{AgentId, Event, Timestamp, with_causes};
 
 pub(crate) use enrol::EnrolAddress;
@@ -114,7 +114,7 @@ impl FleetRoom {
     }
 
     /// Whose token that is now.
-    pub(crate) async fn admit(&self, token: &str) -> Result<Option<AgentPass>, venom_fleet::FleetError> {
+    pub(crate) async fn admit(&self, token: &str) -> Result<Option<AgentPass>, FleetError> {
         self.fleet.admit(token, Timestamp::now()).await
     }
 
@@ -128,6 +128,29 @@ impl FleetRoom {
             Ok(done) => done,
             Err(error) => Err(Problem::internal(format!("it broke off: {error}"))),
         }
+    }
+
+    /// Does what somebody asked for, to its end (see [`FleetRoom::whole`]), and tells what came of it as theirs.
+    pub(crate) async fn done<T, F>(
+        self: &Arc<Self>,
+        name: Arc<str>,
+        peer: IpAddr,
+        deed: impl FnOnce(Arc<Self>, Arc<str>) -> F,
+    ) -> Result<T, Problem>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<Outcome<T>, FleetError>> + Send + 'static,
+    {
+        let (room, deed) = (Arc::clone(self), deed(Arc::clone(self), Arc::clone(&name)));
+        self.whole(async move {
+            let outcome = deed.await.map_err(Problem::of_fleet)?;
+            let by = Doer {
+                name: &name,
+                peer: Some(peer),
+            };
+            Ok(room.told(outcome, by))
+        })
+        .await
     }
 
     /// Sets the gauges of sites when they are old. Who asks meanwhile waits, and asks no second time.
