@@ -16,6 +16,11 @@ pub(crate) fn line(text: &str, most: usize) -> String {
     kept
 }
 
+/// A text to look for: PostgreSQL refuses NUL, and nothing is called that.
+pub(crate) fn without_nul(text: &str) -> String {
+    text.replace('\0', "\u{fffd}")
+}
+
 /// A name: one [`line()`]; `None` when nothing of it is left.
 pub(crate) fn name(text: Option<&str>) -> Option<String> {
     text.map(|text| line(text, NAME)).filter(|text| !text.is_empty())

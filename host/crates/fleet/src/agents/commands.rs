@@ -13,7 +13,7 @@ use super::{AgentPass, hold_to};
 use crate::database::{micros, micros_of, timestamp};
 use crate::fleet::event;
 use crate::stored::{from_json, json as to_json, unsigned};
-use crate::text::{NAME, line};
+use crate::text::{NAME, line, without_nul};
 use crate::{Fleet, FleetError, Outcome};
 
 /// Targets of one command.
@@ -157,7 +157,7 @@ impl Fleet {
         ask: CommandUpdate,
         now: Timestamp,
     ) -> Result<Outcome<CommandDone>, FleetError> {
-        let (id, after) = (id.replace('\0', "\u{fffd}"), ask.status);
+        let (id, after) = (without_nul(id), ask.status);
         let id = id.as_str();
         if after == CommandStatus::Pending {
             let text = "`status` is `pending`: a command is that before the agent has it; say ack, running, completed or failed";

@@ -10,7 +10,7 @@ use super::tokens::{hash, mint};
 use crate::database::{micros, timestamp};
 use crate::fleet::event;
 use crate::stored::{from_json, json as to_json};
-use crate::text::{NAME, line, name};
+use crate::text::{NAME, line, name, without_nul};
 use crate::{Fleet, FleetError, Outcome};
 
 /// Agents that may enrol with one token.
@@ -88,7 +88,7 @@ impl Fleet {
         by: &str,
         now: Timestamp,
     ) -> Result<Outcome<EnrolmentView>, FleetError> {
-        let id = id.replace('\0', "\u{fffd}");
+        let id = without_nul(id);
         let id = id.as_str();
         let mut writing = self.database().write().await?;
         let revoke = sqlx::query("UPDATE enrolments SET revoked_at = $1 WHERE id = $2 AND revoked_at IS NULL");

@@ -234,14 +234,20 @@ fn fit_ports(mut ports: BTreeMap<u16, OpenPort>) -> BTreeMap<u16, OpenPort> {
     if words_of_ports(&ports) > MAX_PORTS_WORDS {
         ports.values_mut().for_each(|open| open.by.truncate(1));
     }
-    let mut left = MAX_PORTS_WORDS;
-    let fitting = ports.iter().take_while(|(_, open)| {
-        let fits = words_of_port(open) <= left;
-        left = left.saturating_sub(words_of_port(open));
-        fits
-    });
-    let fitting = fitting.count();
-    ports.into_iter().take(fitting).collect()
+    fitting(ports, MAX_PORTS_WORDS, |(_, open)| words_of_port(open)).collect()
+}
+
+/// As many of the first ones as there is room for.
+fn fitting<T>(
+    all: impl IntoIterator<Item = T>,
+    mut room: usize,
+    size: impl Fn(&T) -> usize,
+) -> impl Iterator<Item = T> {
+    all.into_iter().take_while(move |one| {
+        let left = room.checked_sub(size(one));
+        room = left.unwrap_or_default();
+        left.is_some()
+    })
 }
 
 fn words_of_ports(ports: &BTreeMap<u16, OpenPort>) -> usize {
@@ -314,13 +320,8 @@ fn services(
             }
         }
     }
-    let mut left = MAX_WORDS.saturating_sub(words_of_ports(ports));
-    let fitting = next.into_values().take_while(|service| {
-        let fits = words_of_service(service) <= left;
-        left = left.saturating_sub(words_of_service(service));
-        fits
-    });
-    fitting.collect()
+    let room = MAX_WORDS.saturating_sub(words_of_ports(ports));
+    fitting(next.into_values(), room, words_of_service).collect()
 }
 
 /// What speaks there as far as it is known now. What was known of one service says nothing of another, nor the version of one product.

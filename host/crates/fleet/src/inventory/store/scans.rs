@@ -250,6 +250,31 @@ pub(crate) async fn write(
     Ok(())
 }
 
+/// Whether this one may be among the networks or subnets of a site: with it there are no more than `most`. The kind is the table and
+/// the column of its name.
+async fn has_room(
+    writing: &mut Transaction<'static, Any>,
+    site: &str,
+    (table, name): (&'static str, &'static str),
+    this: &str,
+    most: u64,
+) -> Result<(), FleetError> {
+    let others = Statement::new("SELECT COUNT(*) FROM ")
+        .then(table)
+        .then(" WHERE site_name = ")
+        .value(site.to_owned())
+        .then(" AND ")
+        .then(name)
+        .then(" <> ")
+        .value(this.to_owned());
+    if others.count(&mut **writing).await? < most {
+        return Ok(());
+    }
+    Err(FleetError::Full(format!(
+        "site `{site}` has {most} {table}, and none more may be added"
+    )))
+}
+
 /// Notes what was scanned. One address in a network with a fingerprint is no subnet, and nobody looks for it.
 async fn write_subnet(writing: &mut Transaction<'static, Any>, scan: &Scan) -> Result<(), FleetError> {
     let Some(range) = scan.target.range else {
@@ -259,15 +284,7 @@ async fn write_subnet(writing: &mut Transaction<'static, Any>, scan: &Scan) -> R
         return Ok(());
     }
     let site = &scan.place.site;
-    let others = Statement::new("SELECT COUNT(*) FROM subnets WHERE site_name = ")
-        .value(site.clone())
-        .then(" AND cidr <> ")
-        .value(scan.target.text.clone());
-    if others.count(&mut **writing).await? >= MAX_SUBNETS {
-        return Err(FleetError::Full(format!(
-            "site `{site}` has {MAX_SUBNETS} subnets, and none more may be added"
-        )));
-    }
+    has_room(writing, site, ("subnets", "cidr"), &scan.target.text, MAX_SUBNETS).await?;
     let mut subnet = Statement::new("INSERT INTO subnets (site_name, cidr, first_key, last_key, last_scan) VALUES ")
         .rows(1, 5)
         .then(" ON CONFLICT (site_name, cidr) DO UPDATE SET last_scan = excluded.last_scan");
@@ -300,16 +317,8 @@ async fn write_network(
     fingerprint: Option<&NetworkFingerprint>,
     at: Timestamp,
 ) -> Result<(), FleetError> {
-    let known = Statement::new("SELECT COUNT(*) FROM networks WHERE site_name = ")
-        .value(place.site.clone())
-        .then(" AND network <> ")
-        .value(place.network.clone());
-    if known.count(&mut **writing).await? >= MAX_NETWORKS {
-        return Err(FleetError::Full(format!(
-            "site `{}` has {MAX_NETWORKS} networks, and none more may be added",
-            place.site
-        )));
-    }
+    let kind = ("networks", "network");
+    has_room(writing, &place.site, kind, &place.network, MAX_NETWORKS).await?;
     let print = fingerprint.map(Print::read);
     let (ip, mac, ssid) = print.map_or_else(Default::default, |print| {
         (print.gateway_ip, print.gateway_mac, print.ssid)

@@ -8,6 +8,7 @@ use venom_protocol::Timestamp;
 
 use crate::FleetError;
 use crate::database::{self, timestamp};
+use crate::text::without_nul;
 
 /// Placeholders of one statement: `SQLite` looks each one up by its name, one after the other.
 const MAX_PLACEHOLDERS: usize = 320;
@@ -41,9 +42,9 @@ impl Statement {
         self
     }
 
-    /// Goes on with a placeholder for a text from outside: PostgreSQL refuses NUL, and nothing is called that.
+    /// Goes on with a placeholder for a text from outside.
     pub(crate) fn text(self, text: &str) -> Self {
-        self.value(text.replace('\0', "\u{fffd}"))
+        self.value(without_nul(text))
     }
 
     /// Goes on with ` AND what` and a placeholder for a text from outside, when there is one.
