@@ -18,6 +18,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::pki_types::ServerName;
 use tokio::time::{Instant, timeout, timeout_at};
 use venom_bundle::capability::Lan;
 
@@ -62,6 +63,20 @@ impl CallState {
             reason: "it is not granted".to_owned(),
             missing_grant: format!("[skills.{skill}]\nlan = [\"{part}\"]"),
         }))
+    }
+
+    /// Which server is to be asked by TLS, and for which name. That a net grant reaches it is checked with each connection.
+    fn tls_server(
+        &self,
+        part: Lan,
+        text: &str,
+        port: u16,
+        server_name: &str,
+    ) -> Result<(SocketAddr, ServerName<'static>), GuestError> {
+        self.may(part)?;
+        let peer = SocketAddr::new(address(text)?, port);
+        tls::spare_printers(part, peer)?;
+        Ok((peer, tls::server_name(peer.ip(), server_name)?))
     }
 
     /// A question to a whole network, or to the machine's resolver, counts as one connection.
@@ -140,10 +155,7 @@ impl Host for CallState {
         server_name: String,
         timeout_ms: u32,
     ) -> Result<TlsSession, GuestError> {
-        self.may(Lan::Tls)?;
-        let peer = SocketAddr::new(address(&text)?, port);
-        tls::spare_printers(Lan::Tls, peer)?;
-        let name = tls::server_name(peer.ip(), &server_name)?;
+        let (peer, name) = self.tls_server(Lan::Tls, &text, port, &server_name)?;
         let limit = time(timeout_ms, HANDSHAKE);
         let net = self.net().clone();
         let permit = || net.open_tcp(peer).map_err(GuestError::from);
@@ -163,10 +175,7 @@ impl Host for CallState {
         most_body: u32,
         timeout_ms: u32,
     ) -> Result<Page, GuestError> {
-        self.may(Lan::Https)?;
-        let peer = SocketAddr::new(address(&text)?, port);
-        tls::spare_printers(Lan::Https, peer)?;
-        let name = tls::server_name(peer.ip(), &server_name)?;
+        let (peer, name) = self.tls_server(Lan::Https, &text, port, &server_name)?;
         let limit = time(timeout_ms, HANDSHAKE);
         let until = Instant::now() + limit;
         let net = self.net().clone();
