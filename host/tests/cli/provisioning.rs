@@ -6,7 +6,7 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
-use std::process::Stdio;
+use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
@@ -178,6 +178,21 @@ esac
         words
     }
 
+    fn command(&self, program: &str) -> Command {
+        let words = self.words(
+            self.machine.port(),
+            &["--no-service", "--user", &login(), "--program", program],
+        );
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        self.home.command(&words)
+    }
+
+    /// Provisions with this program, and does not wait for the end.
+    fn begin(&self, program: &str) -> Child {
+        let mut command = self.command(program);
+        command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
+    }
+
     fn provision(&self, more: &[&str]) -> Said {
         self.provision_by(self.machine.port(), more)
     }
@@ -298,14 +313,7 @@ fn a_bare_machine_becomes_an_agent_and_the_same_again_upgrades_it() {
 fn the_enrol_string_is_seen_by_the_agent_and_by_nobody_else() {
     let setting = Setting::new();
     let program = setting.program("1.0.0", "");
-    let mut command = {
-        let words = setting.words(
-            setting.machine.port(),
-            &["--no-service", "--user", &login(), "--program", &program],
-        );
-        let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        setting.home.command(&words)
-    };
+    let mut command = setting.command(&program);
     // A configuration of ssh that sends the environment along, as the options of the test do.
     command
         .env("VENOM_TOKEN", "operator-S3CRET")
@@ -568,18 +576,7 @@ fn a_first_agent_that_does_not_start_leaves_nothing_behind() {
 fn whoever_stops_it_half_way_finds_nothing_left() {
     let setting = Setting::new();
     let slow = setting.program("1.0.0", "echo $$ > DIR/starting; exec sleep 300");
-    let words = setting.words(
-        setting.machine.port(),
-        &["--no-service", "--user", &login(), "--program", &slow],
-    );
-    let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    let mut child = setting
-        .home
-        .command(&words)
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut child = setting.begin(&slow);
     let starting = until("the agent is being started", || {
         let pid = setting.read("starting");
         pid.ends_with('\n').then_some(pid)
@@ -619,18 +616,7 @@ fn a_registration_that_is_broken_off_is_taken_back_at_the_nexus_too() {
 
     // told to stop in the middle of it: what runs there ends first
     fs::write(setting.machine.path("slow"), "").unwrap();
-    let words = setting.words(
-        setting.machine.port(),
-        &["--no-service", "--user", &login(), "--program", &program],
-    );
-    let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    let mut child = setting
-        .home
-        .command(&words)
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut child = setting.begin(&program);
     until("it registers", || setting.machine.path("asking").exists().then_some(()));
     let status = std::process::Command::new("kill")
         .args(["-INT", &child.id().to_string()])
