@@ -118,9 +118,10 @@ impl Database {
             (url.to_owned(), WRITERS)
         };
         let writers = pool(is_sqlite, writers).connect(&url).await?;
-        if migrator().run(&writers).await.is_err() {
-            // SQLite has no lock for this: another process may have done it in between, and then there is nothing left to do
-            migrator().run(&writers).await?;
+        // SQLite has no lock for this: another process may have done one in between, so each of them may fail once
+        let mut left = MIGRATIONS.len();
+        while let Err(error) = migrator().run(&writers).await {
+            left = left.checked_sub(1).ok_or(error)?;
         }
         let readers = pool(is_sqlite, READERS).connect(&url).await?;
         let gates = pool(is_sqlite, GATES).connect(&url).await?;
@@ -298,6 +299,22 @@ pub(crate) mod tests {
             assert_eq!(one, 1);
             writing.commit().await.unwrap();
             database.close().await;
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn several_may_open_a_new_file_at_one_time() {
+        for _ in 0..10 {
+            let directory = tempfile::tempdir().unwrap();
+            let path = directory.path().join("fleet.db");
+            let mut opening = tokio::task::JoinSet::new();
+            for _ in 0..6 {
+                let path = path.clone();
+                opening.spawn(async move { Database::open_file(&path).await });
+            }
+            for opened in opening.join_all().await {
+                opened.unwrap().close().await;
+            }
         }
     }
 
